@@ -43,7 +43,7 @@ def request_refused(messages: Sequence[Any], size: int) -> str:
         return too_large("request_size", size, MAX_REQUEST)
     if len({message.ordering_key for message in messages}) > 1:
         return MIXED
-    refused = (message_refused(one.data, one.attributes, one.ordering_key) for one in messages)
+    refused = (message_refused(message.data, message.attributes, message.ordering_key) for message in messages)
     return next(filter(None, refused), "")
 
 

@@ -127,13 +127,13 @@ def test_files_are_short():
 def test_the_words_of_the_house():
     """One word for one idea; these mean different things elsewhere."""
     banned = re.compile(r"\b(nack|retries|park|ack)\b")
-    found = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
+    misnamed = [f"{name} {node.name}" for name, node, _ in functions() if banned.search(node.name)]
     for file in FILES:
         for node in nodes(file):
             if isinstance(node, (ast.Name, ast.arg)):
                 word = node.id if isinstance(node, ast.Name) else node.arg
-                found += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
-    assert found == []
+                misnamed += [f"{file.name}: {word}"] if banned.fullmatch(word) else []
+    assert misnamed == []
 
 
 def test_doubles_are_classes_and_not_patches():
@@ -186,7 +186,7 @@ def modules() -> dict[str, Nodes]:
     return {name: nodes(file) for file, name in names.items()}
 
 
-def imports(nodes_of_module: Nodes, known: Collection[str]) -> set[str]:
+def imports(nodes_of_module: Nodes, members: Collection[str]) -> set[str]:
     """The modules of this tree that a module imports anywhere, also for its types alone."""
     named = set()
     for node in nodes_of_module:
@@ -194,8 +194,8 @@ def imports(nodes_of_module: Nodes, known: Collection[str]) -> set[str]:
             named |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
-            named |= (inner & known) or {node.module}
-    return named & known
+            named |= (inner & members) or {node.module}
+    return named & members
 
 
 def check_circles(trees: Mapping[str, Nodes]) -> None:
@@ -241,6 +241,15 @@ RIDDLES = re.compile(r"(Of|As|Its|By|What|Whether)\b")
 EMPTY_NAMES = {"told", "found", "given", "made", "known", "one", "ones", "others", "here"}
 
 
+def empty_names(nodes_of_module: Nodes) -> Iterator[int]:
+    """Lines on which a variable or a parameter has a name that says nothing."""
+    for node in nodes_of_module:
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES) or (
+            isinstance(node, ast.arg) and node.arg in EMPTY_NAMES
+        ):
+            yield node.lineno
+
+
 def test_docstrings_begin_with_a_verb_or_a_noun():
     """Each can be read without its neighbour."""
     assert [
@@ -250,13 +259,21 @@ def test_docstrings_begin_with_a_verb_or_a_noun():
 
 def test_variables_say_what_they_hold():
     """`store_url` and not `given`."""
-    assert [
-        f"{name}:{node.lineno}"
-        for name, tree in modules().items()
-        for node in tree
-        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id in EMPTY_NAMES)
-        or (isinstance(node, ast.arg) and node.arg in EMPTY_NAMES)
-    ] == []
+    assert [f"{name}:{line}" for name, tree in modules().items() for line in empty_names(tree)] == []
+
+
+STILL_EMPTY = ("dev", "emulators", "infra", "mutants", "sdk")
+"""Folders of tests whose variables do not all say what they hold."""
+
+
+def test_variables_of_tests_say_what_they_hold():
+    """In each folder that is not excepted, and in the modules beside the folders."""
+    tests = ROOT / "tests"
+    files = [path for path in tests.rglob("*.py") if path.relative_to(tests).parts[0] not in STILL_EMPTY]
+    assert {"core", "platforms", "stores", "test_architecture.py"} <= {
+        path.relative_to(tests).parts[0] for path in files
+    }
+    assert [f"{path}:{line}" for path in files for line in empty_names(nodes(path))] == []
 
 
 def test_the_map_is_true():

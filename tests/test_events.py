@@ -80,7 +80,7 @@ def run_sample(platform: str, event: Any) -> object:
 @st.composite
 def mutated(draw: st.DrawFn) -> tuple[str, Any]:
     """A sample with some value in it replaced by another, or removed."""
-    sample = draw(st.sampled_from([one for one in SAMPLES if "large" not in one.name]))
+    sample = draw(st.sampled_from([sample for sample in SAMPLES if "large" not in sample.name]))
     event = json.loads(json.dumps(sample.event))
     node = event
     for _ in range(draw(st.integers(0, 5))):
@@ -130,7 +130,7 @@ def test_any_json_raises_nothing_but_an_event_error(platform, event):
     ],
     ids=lambda body: repr(body[:8]),
 )
-def test_a_terrible_body_is_a_letter_and_costs_the_others_nothing(body):
+def test_a_terrible_body_is_a_dead_letter_and_costs_the_others_nothing(body):
     """On each platform that hands over bytes, and beside a good message."""
     good = b'{"order_id":"o-1","customer":"c","cents":5,"card":"tok_ok"}'
     event = {

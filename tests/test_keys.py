@@ -95,9 +95,9 @@ class World:
 
 @pytest.fixture
 def world(tmp_path) -> Iterator[World]:
-    made = World(tmp_path)
-    yield made
-    made.store.close()
+    opened = World(tmp_path)
+    yield opened
+    opened.store.close()
 
 
 @pytest.fixture
@@ -114,17 +114,17 @@ def keys(world, capsys) -> Callable[..., tuple[int, str, str]]:
 
 
 @pytest.fixture
-def told(keys) -> Callable[..., dict[str, Any]]:
-    """What a machine is told, with the next deliveries by their names."""
+def report(keys) -> Callable[..., dict[str, Any]]:
+    """Facts that `--json` prints, with the next deliveries by their names."""
 
     def run(*argv: str) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(keys(*(argv or ("show", KEY)), "--json")[1])
-        return {**facts, "next": {one.pop("delivery"): one for one in facts["next"]}}
+        return {**facts, "next": {coming.pop("delivery"): coming for coming in facts["next"]}}
 
     return run
 
 
-def test_done(world, keys, told):
+def test_done(world, keys, report):
     """Who succeeded and when; what comes is a duplicate."""
     deliver(by_key(nothing), ORDER, store=world.store, id="m-1", attempt=3)
     code, out, _ = keys("show", KEY)
@@ -136,17 +136,17 @@ def test_done(world, keys, told):
     assert rows["remembered"].endswith("UTC (for another 7 days)")
     assert "the message             completes as a duplicate\n" in out
     assert "another message         completes as a duplicate\n" in out
-    facts = told()
+    facts = report()
     assert abs(datetime.now(UTC) - datetime.fromisoformat(facts["since"])) < timedelta(minutes=1)
     assert (facts["found"], facts["expired"], facts["held"], facts["state"]) == (True, False, False, "done")
-    assert {one["reason"] for one in facts["next"].values()} == {"duplicate"}
+    assert {coming["reason"] for coming in facts["next"].values()} == {"duplicate"}
 
 
-def test_while_it_runs(world, keys, told):
+def test_while_it_runs(world, keys, report):
     """Asked from within the handler: until when it is held, and by whom."""
     seen: list[Any] = []
     deliver(
-        by_key(lambda _: seen.extend([keys("show", KEY), told(), keys("forget", KEY, "--yes")])),
+        by_key(lambda _: seen.extend([keys("show", KEY), report(), keys("forget", KEY, "--yes")])),
         ORDER,
         store=world.store,
     )
@@ -159,10 +159,10 @@ def test_while_it_runs(world, keys, told):
     assert facts["next"]["another message"]["do"] == "abandon"
     assert refused == 1
     assert "a second run would begin beside it; try again after 20" in why
-    assert told()["state"] == "done", "the run was not disturbed"
+    assert report()["state"] == "done", "the run was not disturbed"
 
 
-def test_its_process_died(world, keys, told):
+def test_its_process_died(world, keys, report):
     """The lease is over: the next run counts before it starts."""
     world.crash(world.ago)
     code, out, _ = keys("show", KEY)
@@ -170,16 +170,16 @@ def test_its_process_died(world, keys, told):
     assert "running: its last run did not come back; the process is gone" in out
     assert "0 counted before this one" in out
     assert "(3 h ago)" in out
-    coming = told()["next"]["the message"]
+    coming = report()["next"]["the message"]
     assert (coming["do"], coming["attempt"]) == ("run", 2)
     assert "last and alone in its batch" in coming["text"]
 
 
-def test_a_failure_waits(world, told):
-    """With its attempts, and what it raised; the number of the next is told."""
+def test_a_failure_waits(world, report):
+    """With its attempts, and what it raised; the number of the next is report."""
     for _ in range(2):
         deliver(by_key(fail), ORDER, store=world.store)
-    facts = told()
+    facts = report()
     assert (facts["state"], facts["attempts"], facts["detail"]) == ("waiting", 2, "ValueError: gateway busy")
     coming = facts["next"]["the message"]
     assert (coming["attempt"], coming["text"]) == (
@@ -217,13 +217,13 @@ def lineages(facts: dict[str, Any]) -> dict[str, Lineage]:
 
 
 @pytest.mark.parametrize("left", LEAVE)
-def test_what_is_told_is_what_happens(world, told, left):
+def test_what_is_told_is_what_happens(world, report, left):
     """After anything that the engine leaves, each delivery that is spoken of ends as was said."""
     for name in lineages({"copy_number": 1}):
         store = world.store
         store.swap([change(KEY, getattr(read(store, KEY), "version", None), None)])
         LEAVE[left](world)
-        facts = told()
+        facts = report()
         if name not in facts["next"]:
             continue
         said = facts["next"][name]
@@ -234,10 +234,10 @@ def test_what_is_told_is_what_happens(world, told, left):
         assert settled.outcome.attempt == (said["attempt"] or settled.outcome.attempt)
 
 
-def test_a_letter_that_was_not_published(world, keys, told):
+def test_a_dead_letter_that_was_not_published(world, keys, report):
     """dead_lettering: the next delivery publishes it, and another message has to wait for that."""
     deliver(by_key(condemn), ORDER, store=world.store, dead_letters=unreachable())
-    facts = told()
+    facts = report()
     assert (facts["state"], facts["reason"]) == ("dead_lettering", "fatal")
     assert facts["detail"] == "DeadLetter: card declined"
     assert facts["next"]["the message"]["text"] == "publishes its dead letter (fatal); the handler does not run"
@@ -247,7 +247,7 @@ def test_a_letter_that_was_not_published(world, keys, told):
     assert deliver(by_key(fail), ORDER, store=world.store).reason == "fatal"
 
 
-def test_while_its_letter_is_published(world, keys):
+def test_while_its_dead_letter_is_published(world, keys):
     """It is held by the process that publishes, and not forgotten."""
     seen: list[Any] = []
 
@@ -262,25 +262,25 @@ def test_while_its_letter_is_published(world, keys):
     assert seen[1][0] == 1
 
 
-def test_a_copy_that_was_not_published(world, told):
+def test_a_copy_that_was_not_published(world, report):
     """Moving: an older delivery publishes it again."""
     world.copied(unreachable())
-    facts = told()
+    facts = report()
     assert (facts["state"], facts["copy_number"]) == ("delaying", 1)
     assert facts["next"]["an older copy"]["do"] == "publish"
     assert facts["next"]["its newest copy"]["attempt"] == 2
 
 
-def test_a_copy_carries_on(world, keys, told):
+def test_a_copy_carries_on(world, keys, report):
     """Moved: an older one is over."""
     world.copied(Outbox(), times=2)
-    facts = told()
+    facts = report()
     assert (facts["state"], facts["copy_number"], facts["attempts"]) == ("delayed", 2, 2)
     assert facts["next"]["an older copy"]["text"] == "completes as superseded: a later copy carries on"
     assert "copy 2 (this is delayed copy 2)" in keys("show", KEY)[1]
 
 
-def test_an_expired_record_counts_as_absent(world, keys, told):
+def test_an_expired_record_counts_as_absent(world, keys, report):
     """It says so, and what it was; there is nothing to forget."""
     deliver(by_key(nothing), ORDER, store=world.store)
     world.expire()
@@ -288,30 +288,30 @@ def test_an_expired_record_counts_as_absent(world, keys, told):
     assert (code, "expired, so it counts as absent; it was done" in out) == (1, True)
     assert "the message             runs the handler, attempt 1\n" in out
     for argv in (("show", KEY), ("forget", KEY, "--yes")):
-        facts = told(*argv)
+        facts = report(*argv)
         assert (facts["found"], facts["expired"], facts["state"]) == (False, True, "done")
     assert facts["why"] == "absent"
     assert keys("forget", KEY, "--yes")[1].endswith("\nnothing to forget\n")
 
 
-def test_no_record(world, keys, told):
+def test_no_record(world, keys, report):
     """Exit code 1, and a word about spelling; forgetting it is no success either."""
     deliver(by_key(nothing), ORDER, store=world.store)
     code, out, _ = keys("show", "orders/order-8")
     assert (code, "no record" in out, "runs the handler, attempt 1" in out) == (1, True, True)
-    assert told("show", "orders/order-8") == {
+    assert report("show", "orders/order-8") == {
         "key": "orders/order-8",
         "found": False,
         "next": {"any message": {"do": "run", "reason": None, "attempt": 1, "text": "runs the handler, attempt 1"}},
     }
-    assert told("forget", "orders/order-8", "--yes")["why"] == "absent"
+    assert report("forget", "orders/order-8", "--yes")["why"] == "absent"
     assert "nothing to forget" in keys("forget", "orders/order-8", "--yes")[1]
 
 
-def test_by_the_message_id(world, told):
+def test_by_the_message_id(world, report):
     """Of a consumer without a key: no other message has that record."""
     deliver(by_key(nothing, key=None), ORDER, store=world.store, id="a/b")
-    facts = told("show", "orders#a/b")
+    facts = report("show", "orders#a/b")
     assert (facts["state"], list(facts["next"])) == ("done", ["the message"])
 
 
@@ -323,18 +323,18 @@ def checking(result: str) -> Callable[[dict[str, Any]], str]:
     return handler
 
 
-def test_what_a_record_keeps(world, keys, told):
+def test_what_a_record_keeps(world, keys, report):
     """Its result, cut for a person; and that another body is refused, which it then is."""
     handler = checking("r" * 300)
     deliver(handler, ORDER, store=world.store)
     out = keys("show", KEY)[1]
     assert f'result                  "{"r" * 199}… (302 characters; --json has them all)\n' in out
     assert "any with another body   publishes its dead letter (invalid); the handler does not run\n" in out
-    facts = told()
+    facts = report()
     assert json.loads(facts["result"]) == "r" * 300
     assert f"hash {facts['body']} is refused" in out
     assert deliver(handler, {**ORDER, "cents": 1}, store=world.store, id="m-2").reason == "invalid"
-    assert told("show", "orders#m-2")["reason"] == "invalid"
+    assert report("show", "orders#m-2")["reason"] == "invalid"
     deliver(checking("short"), {"id": "order-8"}, store=world.store)
     assert 'result                  "short"\n' in keys("show", "orders/order-8")[1]
 
@@ -349,35 +349,35 @@ def test_the_hash_of_another_release(world, keys):
     assert deliver(checking("r"), {**ORDER, "cents": 1}, store=world.store).reason == "duplicate"
 
 
-def test_any_script_and_no_control(world, keys, told):
+def test_any_script_and_no_control(world, keys, report):
     """What a producer put into a key or an id cannot move the cursor."""
     for key in ("注文-7", "é#/ü", "\x1b[2J"):
         deliver(by_key(nothing), {"id": key}, store=world.store, id="\x1b[2J")
         code, out, _ = keys("show", f"orders/{key}")
         assert (code, "\x1b" in out, r"\x1b[2J" in out) == (0, False, True)
-        assert told("show", f"orders/{key}")["key"] == f"orders/{key}"
+        assert report("show", f"orders/{key}")["key"] == f"orders/{key}"
 
 
-def test_forgotten(world, keys, told):
+def test_forgotten(world, keys, report):
     """Its next delivery is the first."""
     deliver(by_key(nothing), ORDER, store=world.store, attempt=2)
     code, out, _ = keys("forget", KEY, "--yes")
     assert code == 0
     assert "state                   done" in out
     assert out.endswith("\nforgotten: its next delivery is the first\n")
-    assert told()["found"] is False
+    assert report()["found"] is False
     assert deliver(by_key(nothing), ORDER, store=world.store).reason == "done"
-    facts = told("forget", KEY, "--yes")
+    facts = report("forget", KEY, "--yes")
     assert (facts["forgotten"], facts["why"], facts["state"]) == (True, None, "done")
 
 
 @pytest.mark.parametrize("argv", [(), ("--json",)])
-def test_without_a_terminal_it_wants_yes(world, keys, told, argv):
+def test_without_a_terminal_it_wants_yes(world, keys, report, argv):
     """Exit code 2, and nothing is done."""
     deliver(by_key(nothing), ORDER, store=world.store)
     code, _, err = keys("forget", KEY, *argv)
     assert (code, "add --yes" in err) == (2, True)
-    assert told()["state"] == "done"
+    assert report()["state"] == "done"
 
 
 def command(*argv: str, **options: Any) -> subprocess.Popen[str]:
@@ -413,14 +413,14 @@ def at_a_terminal(*argv: str) -> Iterator[tuple[subprocess.Popen[str], Callable[
 @pytest.mark.parametrize(
     ("typed", "code", "text"), [("y\n", 0, "forgotten: "), ("\n", 1, "not forgotten\n"), ("\x04", 1, "not forgotten\n")]
 )
-def test_it_asks(world, told, typed, code, text):
+def test_it_asks(world, report, typed, code, text):
     """Only a yes is one."""
     deliver(by_key(nothing), ORDER, store=world.store)
     with at_a_terminal("forget", KEY, "--store", world.url) as (process, answer, _):
         answer(typed)
         out, _ = process.communicate(timeout=30)
     assert (process.returncode, text in out) == (code, True)
-    assert told()["found"] is bool(code)
+    assert report()["found"] is bool(code)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_it_says_what_is_lost(world, handler, loss):
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_it_has_changed_meanwhile(world, told, as_json):
+def test_it_has_changed_meanwhile(world, report, as_json):
     """What was agreed to was another record: it is shown again, and kept."""
     deliver(by_key(fail), ORDER, store=world.store)
     argv = ("forget", KEY, "--store", world.url, *(["--json"] if as_json else []))
@@ -456,7 +456,7 @@ def test_it_has_changed_meanwhile(world, told, as_json):
     else:
         assert "it has changed since it was shown" in out
         assert out.index("waiting: ") < out.index("it has changed") < out.index("done: ")
-    assert told()["state"] == "done"
+    assert report()["state"] == "done"
 
 
 @pytest.mark.parametrize(

@@ -25,16 +25,23 @@ def handle(message: func.ServiceBusMessage) -> None:
 def test_loading_it_costs_nothing():
     """No emulator and no SDK."""
     code = "import sys, pytest; before = set(sys.modules); import cloudqueues.pytest_plugin; print(*sorted(set(sys.modules) - before))"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert set(told) <= {"cloudqueues", "cloudqueues.pytest_plugin", "__future__", "contextlib", "typing", "pathlib"}
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert set(completed) <= {
+        "cloudqueues",
+        "cloudqueues.pytest_plugin",
+        "__future__",
+        "contextlib",
+        "typing",
+        "pathlib",
+    }
 
 
 def test_its_fixtures_are_listed():
     """With what they are for."""
     command = [sys.executable, "-m", "pytest", "--fixtures", "-p", "no:cacheprovider", __file__]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    listing = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
     for name in ("servicebus", "cloudtasks", "sqs_lambda", "functions_host", "emulator_clock"):
-        assert f"{name} -- " in told
+        assert f"{name} -- " in listing
 
 
 def test_service_bus(servicebus, emulator_clock):
@@ -74,7 +81,7 @@ def test_sqs_to_lambda(sqs_lambda, tmp_path):
     function = sqs_lambda.function(queue_url=url, handler="app.handler", cwd=tmp_path, on_line=lines.append)
     sqs_lambda.client.send_message(QueueUrl=url, MessageBody="hello")
     function.wait_idle(30)
-    assert [one.outcome for one in function.invocations] == ["success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["success"]
     assert "hello" in lines
     assert url.startswith(sqs_lambda.endpoint_url)
 

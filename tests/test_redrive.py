@@ -111,10 +111,10 @@ def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
     """By its number in the file, where empty lines count too; and none of the good ones is sent."""
     good = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1", generation=1), dead_letter=True)
     FileSender(str(tmp_path / "a.jsonl")).send([good, good])
-    one, two = (tmp_path / "a.jsonl").read_text().splitlines()
+    first, two = (tmp_path / "a.jsonl").read_text().splitlines()
     if bad == "late":  # by more than any time can be
-        bad = one.replace('"delay_s": 0.0', '"delay_s": 1e300')
-    (tmp_path / "a.jsonl").write_text(f"{one}\n\n{bad}\n{two}\n")
+        bad = first.replace('"delay_s": 0.0', '"delay_s": 1e300')
+    (tmp_path / "a.jsonl").write_text(f"{first}\n\n{bad}\n{two}\n")
     assert main(["send", f"file://{tmp_path}/b.jsonl", str(tmp_path / "a.jsonl"), "--redrive"]) == 2
     assert "a.jsonl: line 3 is not one of a file:// dead-letter queue" in capsys.readouterr().err
     assert not (tmp_path / "b.jsonl").exists()

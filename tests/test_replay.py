@@ -399,7 +399,7 @@ def test_a_person_reads_each_detail_once(tmp_path):
     assert [out.count(text) for text in ("Bad: no", "EventError: not of", "ran past its", "older than")] == [1] * 4
 
 
-def test_letters_that_cannot_be_published_are_told(tmp_path):
+def test_dead_letters_that_cannot_be_published_are_reported(tmp_path):
     """To machine and person, whether or not the handler raised something before."""
     file, lost = failures(tmp_path), "could not be published: /proc/nowhere/dead-letters.jsonl"
     settings = {
@@ -408,10 +408,10 @@ def test_letters_that_cannot_be_published_are_told(tmp_path):
         "PEEKLOCK_ORDERS_URL": "memory://orders",
     }
     with environment(**settings):
-        told = details(file, "--live")
+        reasons = details(file, "--live")
         _, out, _ = run(file, "--live", "--handler", "tests.test_replay:failing")
-    assert [told[name][0] for name in ("fatal", "expired", "invalid")] == ["retry", "unavailable", "unavailable"]
-    assert all(lost in told[name][1] for name in ("fatal", "expired", "invalid"))
+    assert [reasons[name][0] for name in ("fatal", "expired", "invalid")] == ["retry", "unavailable", "unavailable"]
+    assert all(lost in reasons[name][1] for name in ("fatal", "expired", "invalid"))
     assert "  invalid: the dead letter (invalid) could not be published" in out
     assert "  fatal: the dead letter (fatal) could not be published" in out
 

@@ -145,10 +145,10 @@ def test_an_event_of_no_handlers_queue_runs_through_none(project, event, problem
 
 def test_one_handler_is_no_reason_to_run_everything_through_it(project):
     """Only an event that says nothing is taken for one of its queue."""
-    one = ("--handler", "shop:store")
-    done = replay(project, sqs_event("invoices.fifo"), words=one)
+    chosen = ("--handler", "shop:store")
+    done = replay(project, sqs_event("invoices.fifo"), words=chosen)
     assert (done.returncode, "'invoices', and no handler is" in done.stderr) == (2, True)
-    assert "1 done" in replay(project, invocation(None), words=one).stdout
+    assert "1 done" in replay(project, invocation(None), words=chosen).stdout
 
 
 def test_a_queue_that_is_called_otherwise_in_the_cloud(project):

@@ -123,8 +123,8 @@ def test_a_datagram_that_makes_no_sense(data):
     heard = Heard()
     with closing(EventListener(heard.event)) as listener, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as to:
         host, _, port = listener.address.partition(":")
-        for one in (data, json.dumps({"settled": {"message_id": "m-1"}}).encode()):
-            to.sendto(one, (host, int(port)))
+        for datagram in (data, json.dumps({"settled": {"message_id": "m-1"}}).encode()):
+            to.sendto(datagram, (host, int(port)))
         assert heard.all.get(timeout=30) == ("settled", {"message_id": "m-1"})
     assert heard.all.empty()
 
@@ -149,8 +149,8 @@ def test_errors_of_commands(capsys):
     """A text that names what it was given. (trials 2.6)"""
     assert main(["send", f"memory://{EVIL}", "/dev/null"]) == 2
     assert main(["send", f"nothing://{EVIL}", "/dev/null"]) == 2
-    told = capsys.readouterr()
-    assert escapes(told.out + told.err) == []
+    captured = capsys.readouterr()
+    assert escapes(captured.out + captured.err) == []
 
 
 def test_the_lines_of_a_record(tmp_path):

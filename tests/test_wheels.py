@@ -106,7 +106,9 @@ def test_they_have_one_version():
     }
     assert projects["peeklock"]["version"] == projects["cloudqueues"]["version"]
     (requirement,) = (
-        one for one in projects["peeklock"]["optional-dependencies"]["dev"] if one.startswith("cloudqueues")
+        requirement
+        for requirement in projects["peeklock"]["optional-dependencies"]["dev"]
+        if requirement.startswith("cloudqueues")
     )
     extras, _, version = requirement.removeprefix("cloudqueues[").partition("]==")
     assert version == projects["cloudqueues"]["version"]

@@ -77,11 +77,11 @@ def marks() -> Iterator[tuple[str, str]]:
 def _marks(parent: ast.AST, name: str) -> Iterator[tuple[str, str]]:
     for node in ast.iter_child_nodes(parent):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            here = f"{name}::{node.name}"
+            test_id = f"{name}::{node.name}"
             for match in _MARK.finditer(ast.get_docstring(node) or ""):
                 for number in match[1].split(","):
-                    yield number.strip(" ."), here
-            yield from _marks(node, here)
+                    yield number.strip(" ."), test_id
+            yield from _marks(node, test_id)
 
 
 def page() -> str:

@@ -52,8 +52,8 @@ def _run(case: Case) -> dict[str, Any]:
     process.start()
     theirs.close()
     try:
-        told: dict[str, Any] = ours.recv() if ours.poll(PATIENCE) else {"hangs": True}
-        return told
+        report: dict[str, Any] = ours.recv() if ours.poll(PATIENCE) else {"hangs": True}
+        return report
     finally:
         process.kill()  # it would wait for the threads of the SDKs
         process.join()

@@ -88,7 +88,7 @@ class Watch:
         return None
 
     def settled(self, _: str, settled: Sequence[Settled], /) -> None:
-        self.reasons.update({one.message.native_id: one.outcome.reason.value for one in settled})
+        self.reasons.update({delivery.message.native_id: delivery.outcome.reason.value for delivery in settled})
 
 
 class Noting(logging.Handler):
@@ -265,10 +265,12 @@ def on_sqs(
         more["client"] = client
     handler = sqs.bind(scene.handle, observer=scene.watch, **more)
     event = sqs_event(whats)
-    told = scene.time(lambda: handler(event, Context(limit)))
-    if isinstance(told["answer"], dict):
-        told["answer"] = [one["itemIdentifier"] for one in told["answer"]["batchItemFailures"]]
-    return {**told, "calls": client.calls}
+    report = scene.time(lambda: handler(event, Context(limit)))
+    if isinstance(report["answer"], dict):
+        report["answer"] = [
+            batch_item_failure["itemIdentifier"] for batch_item_failure in report["answer"]["batchItemFailures"]
+        ]
+    return {**report, "calls": client.calls}
 
 
 def on_push(what: str, platform: str, form: str, access: Mapping[str, Any]) -> dict[str, Any]:
@@ -304,9 +306,9 @@ def on_servicebus(whats: Sequence[str], form: str, verb: str = "") -> dict[str, 
     entry = servicebus.bind(
         scene.handle, app=func.FunctionApp(), batch=True, observer=scene.watch, lock=LIMIT, store=MemoryStore(), **more
     )
-    given = {"messages": bus_messages(whats), **({"actions": actions} if verb else {})}
-    told = scene.time(lambda: asyncio.run(entry(**given)) if form == "async" else entry(**given))
-    return {**told, "calls": actions.calls}
+    arguments = {"messages": bus_messages(whats), **({"actions": actions} if verb else {})}
+    report = scene.time(lambda: asyncio.run(entry(**arguments)) if form == "async" else entry(**arguments))
+    return {**report, "calls": actions.calls}
 
 
 def bus_messages(whats: Sequence[str]) -> Any:

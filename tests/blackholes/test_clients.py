@@ -45,9 +45,9 @@ def clients(doors: Any, scene: str, stack: ExitStack) -> dict[str, Case]:
 def test_a_client_gives_up_by_itself(doors, scene):
     """So that hung threads do not add up."""
     with ExitStack() as stack:
-        told = run_all(clients(doors, scene, stack))
-    assert {name: one for name, one in told.items() if one.get("seconds", SECONDS) >= SECONDS} == {}
-    assert {one["answer"] for one in told.values()} == {"failed"}
+        reports = run_all(clients(doors, scene, stack))
+    assert {name: report for name, report in reports.items() if report.get("seconds", SECONDS) >= SECONDS} == {}
+    assert {report["answer"] for report in reports.values()} == {"failed"}
 
 
 @pytest.mark.slow

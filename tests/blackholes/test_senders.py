@@ -27,18 +27,18 @@ def test_a_queue_that_does_not_answer_costs_its_dead_letters_only(name):
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }
-        told = run_all(cases)
-    assert late(told) == {}
-    for kind, one in told.items():
-        assert one["ran"] == BATCH, kind
-        assert one["answer"] == ["fatal-1"], kind
-        assert one["reasons"]["succeeds-0"] == one["reasons"]["succeeds-2"] == "done", kind
+        reports = run_all(cases)
+    assert late(reports) == {}
+    for kind, report in reports.items():
+        assert report["ran"] == BATCH, kind
+        assert report["answer"] == ["fatal-1"], kind
+        assert report["reasons"]["succeeds-0"] == report["reasons"]["succeeds-2"] == "done", kind
 
 
 def test_a_file_that_cannot_be_opened_costs_its_dead_letters_only(tmp_path):
     """A pipe that nobody reads. (trials 1.15)"""
     os.mkfifo(tmp_path / "dead.jsonl")
     environ = {"PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{tmp_path}/dead.jsonl"}
-    told = run_all({"pipe": Case(scene="on_sqs", environ=environ, arguments={"whats": BATCH})})
-    assert late(told) == {}
-    assert told["pipe"]["answer"] == ["fatal-1"]
+    reports = run_all({"pipe": Case(scene="on_sqs", environ=environ, arguments={"whats": BATCH})})
+    assert late(reports) == {}
+    assert reports["pipe"]["answer"] == ["fatal-1"]

@@ -31,28 +31,28 @@ def test_visibilities_that_are_not_changed_hold_back_no_success():
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }
-        told = run_all(cases)
-    assert late(told) == {}
-    for kind, one in told.items():
-        assert (one["ran"], one["answer"]) == (TEN, ["fails-0"]), kind
-        assert "peeklock.visibility_failed" in one["logged"], kind
+        reports = run_all(cases)
+    assert late(reports) == {}
+    for kind, report in reports.items():
+        assert (report["ran"], report["answer"]) == (TEN, ["fails-0"]), kind
+        assert "peeklock.visibility_failed" in report["logged"], kind
 
 
 def test_a_call_that_is_not_answered_leaves_time_for_the_next():
     """Thirty that come back are three calls; also with much time left, none is waited for longer than a service that
     works would take. (trials 1.15)"""
     thirty = {"whats": ["fails"] * 30, "silent": True}
-    told = run_all(
+    reports = run_all(
         {
             "little time": Case(scene="on_sqs", environ=DEAD, arguments=thirty),
             "much time": Case(scene="on_sqs", environ=DEAD, arguments={**thirty, "limit": 60.0}),
         }
     )
-    for time, one in told.items():
-        assert len(one["answer"]) == 30, time
-        assert one["calls"] == ["handle-0", "handle-10", "handle-20"], time
-    assert late({"little time": told["little time"]}) == {}
-    assert told["much time"]["seconds"] < 2 * CALL_SECONDS
+    for time, report in reports.items():
+        assert len(report["answer"]) == 30, time
+        assert report["calls"] == ["handle-0", "handle-10", "handle-20"], time
+    assert late({"little time": reports["little time"]}) == {}
+    assert reports["much time"]["seconds"] < 2 * CALL_SECONDS
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -61,14 +61,14 @@ def test_message_actions_that_are_not_answered_hold_back_no_other(form):
     whats = ["succeeds", "fails", "fails", "fatal"]
     verbs = ("complete", "abandon", "deadletter")
     environ = {**DEAD, "PEEKLOCK_ORDERS_URL": "file:///dev/null/orders"}
-    told = run_all(
+    reports = run_all(
         {
             verb: Case(scene="on_servicebus", arguments={"whats": whats, "form": form, "verb": verb}, environ=environ)
             for verb in verbs
         }
     )
-    assert late(told) == {}
-    calls = {verb: {name: one["calls"].count(name) for name in verbs} for verb, one in told.items()}
+    assert late(reports) == {}
+    calls = {verb: {name: report["calls"].count(name) for name in verbs} for verb, report in reports.items()}
     assert calls["complete"] == calls["abandon"] == {"complete": 1, "abandon": 2, "deadletter": 1}
     assert calls["deadletter"] == {"complete": 1, "abandon": 3, "deadletter": 1}
 
@@ -83,19 +83,19 @@ def test_a_batch_without_actions_comes_back_within_its_lock(form):
         case = Case(
             scene="on_servicebus", environ=environ, arguments={"whats": ["succeeds", "fatal"] * 2, "form": form}
         )
-        told = run_all({"silent": case})
-    assert late(told) == {}
-    assert told["silent"]["answer"] == "Redeliver"
-    assert sorted(told["silent"]["reasons"].values()).count("done") == 2
+        reports = run_all({"silent": case})
+    assert late(reports) == {}
+    assert reports["silent"]["answer"] == "Redeliver"
+    assert sorted(reports["silent"]["reasons"].values()).count("done") == 2
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("platform", "what"), [("cloudtasks", "fatal"), ("cloudtasks", "fails"), ("pubsub", "fatal")])
 def test_a_push_is_answered_although_its_dead_letter_or_copy_hangs(platform, what, form):
     """With "try again". (trials 1.15)"""
-    told = _pushes(what, platform, form, {"unauthenticated": True})
-    assert late(told) == {}
-    assert [one["answer"] for one in told.values()] == [500] * len(told)
+    reports = _pushes(what, platform, form, {"unauthenticated": True})
+    assert late(reports) == {}
+    assert [report["answer"] for report in reports.values()] == [500] * len(reports)
 
 
 def _pushes(what: str, platform: str, form: str, access: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -128,7 +128,7 @@ def test_a_push_is_answered_although_no_certificate_comes(form):
             access = {"audience": "https://orders", "service_account": "caller@demo", "certs_url": url}
             arguments = {"what": "succeeds", "platform": "cloudtasks", "form": form, "access": access}
             cases[kind] = Case(scene="on_push", environ=DEAD, arguments=arguments)
-        told = run_all(cases)
-    assert late(told) == {}
-    for kind, one in told.items():
-        assert (one["ran"], one["answer"]) == ([], 500), kind
+        reports = run_all(cases)
+    assert late(reports) == {}
+    for kind, report in reports.items():
+        assert (report["ran"], report["answer"]) == ([], 500), kind

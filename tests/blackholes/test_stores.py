@@ -29,9 +29,9 @@ def test_a_store_that_does_not_answer_gives_the_messages_back(name):
             )
             for kind, (address, tls) in addresses(door, stack).items()
         }
-        told = run_all(cases)
-    assert late(told) == {}
-    for kind, one in told.items():
-        assert one["ran"] == [], kind
-        assert one["answer"] == [f"succeeds-{n}" for n in range(3)], kind
-        assert set(one["reasons"].values()) <= {"unavailable", "halted"}, kind
+        reports = run_all(cases)
+    assert late(reports) == {}
+    for kind, report in reports.items():
+        assert report["ran"] == [], kind
+        assert report["answer"] == [f"succeeds-{n}" for n in range(3)], kind
+        assert set(report["reasons"].values()) <= {"unavailable", "halted"}, kind

@@ -83,10 +83,10 @@ def cases(sources: tuple[str, ...], stack: ExitStack, environ: Mapping[str, str]
 def test_a_store_that_gets_no_token_gives_the_messages_back(url):
     """(trials 1.15)"""
     with ExitStack() as stack:
-        told = run_all(cases(STORES[url], stack, {"PEEKLOCK_STORE": url}, ["succeeds"] * 2, store=""))
-    assert late(told) == {}
-    for source, one in told.items():
-        assert (one["ran"], one["answer"]) == ([], ["succeeds-0", "succeeds-1"]), source
+        reports = run_all(cases(STORES[url], stack, {"PEEKLOCK_STORE": url}, ["succeeds"] * 2, store=""))
+    assert late(reports) == {}
+    for source, report in reports.items():
+        assert (report["ran"], report["answer"]) == ([], ["succeeds-0", "succeeds-1"]), source
 
 
 @pytest.mark.parametrize("url", QUEUES)
@@ -94,7 +94,7 @@ def test_a_queue_that_gets_no_token_costs_its_dead_letters_only(url):
     """(trials 1.15)"""
     with ExitStack() as stack:
         environ = {"PEEKLOCK_ORDERS_DEAD_LETTER": url}
-        told = run_all(cases(QUEUES[url], stack, environ, ["succeeds", "fatal"]))
-    assert late(told) == {}
-    for source, one in told.items():
-        assert (one["ran"], one["answer"]) == (["succeeds", "fatal"], ["fatal-1"]), source
+        reports = run_all(cases(QUEUES[url], stack, environ, ["succeeds", "fatal"]))
+    assert late(reports) == {}
+    for source, report in reports.items():
+        assert (report["ran"], report["answer"]) == (["succeeds", "fatal"], ["fatal-1"]), source

@@ -118,7 +118,7 @@ def addresses(door: Endpoint, stack: ExitStack) -> dict[str, tuple[str, bool]]:
     return reached
 
 
-def late(told: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def late(reports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The cases that did not answer before the limit, and how long they took."""
-    took = {name: one.get("seconds", one) for name, one in told.items()}
+    took = {name: report.get("seconds", report) for name, report in reports.items()}
     return {name: each for name, each in took.items() if isinstance(each, dict) or each > LIMIT + SLACK}

@@ -34,7 +34,7 @@ def elf(machine: str = "aarch64", needed: Sequence[str] = ("libc.so.6",), *, bas
     strings = b"\0" + b"".join(name.encode() + b"\0" for name in needed)
     at_strings = 64 + 2 * 56
     at_dynamic = at_strings + len(strings)
-    places = [1 + sum(len(one) + 1 for one in needed[:n]) for n in range(len(needed))]
+    places = [1 + sum(len(library) + 1 for library in needed[:n]) for n in range(len(needed))]
     tags = [(5, base + at_strings), *((1, place) for place in places), (0, 0)]
     dynamic = b"".join(struct.pack("<QQ", *tag) for tag in tags)
     size = at_dynamic + len(dynamic)
@@ -61,9 +61,9 @@ def wheel(
     rows = [f"{path},sha256={_digest(data)},{len(data)}" for path, data in inside.items()]
     record = "\n".join([*rows, f"{info}/RECORD,,\n"])
     path = folder / f"{name}-{version}-{tag}.whl"
-    with zipfile.ZipFile(path, "w") as made:
+    with zipfile.ZipFile(path, "w") as archive:
         for place, data in (*inside.items(), (f"{info}/RECORD", record.encode())):
-            made.writestr(zipfile.ZipInfo(place, (2024, 1, 1, 0, 0, 0)), data)
+            archive.writestr(zipfile.ZipInfo(place, (2024, 1, 1, 0, 0, 0)), data)
     return path
 
 
@@ -130,14 +130,14 @@ def packed(cloud: str, python: str = THIS_PYTHON) -> bytes:
     for run in runs.iterdir():
         if time.time() - run.stat().st_mtime > DAY:
             shutil.rmtree(run, ignore_errors=True)
-    made = place / f"{cloud}-{python}.zip"
-    with (place / f"{made.name}.lock").open("w") as lock:
+    path = place / f"{cloud}-{python}.zip"
+    with (place / f"{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            part = made.with_suffix(".part")
+        if not path.exists():
+            part = path.with_suffix(".part")
             part.write_bytes(_built(cloud, python))
-            part.rename(made)
-    return made.read_bytes()
+            part.rename(path)
+    return path.read_bytes()
 
 
 def installers() -> AbstractContextManager[None]:
@@ -149,6 +149,6 @@ def _built(cloud: str, python: str) -> bytes:
     machine = MACHINES.get(platform.machine(), platform.machine())
     chosen = replace(TARGETS[cloud], python=python, machine=machine)
     with installers():
-        made = build(load(ROOT, cloud), chosen, tool(chosen), lambda _: None)
-    assert made.problems == ()
-    return made.data
+        bundle = build(load(ROOT, cloud), chosen, tool(chosen), lambda _: None)
+    assert bundle.problems == ()
+    return bundle.data

@@ -81,11 +81,11 @@ def inside(bundle: Bundle) -> zipfile.ZipFile:
 @pytest.mark.parametrize(("machine", "number"), [("aarch64", 183), ("x86_64", 62)])
 def test_packages_are_the_targets_and_not_this_machines(bundled, installer, machine, number):
     """The wheel for its processor and C library; whatever runs this test, one of the two is foreign."""
-    made = bundled(installer=installer, machine=machine)
-    with inside(made) as files:
+    bundle = bundled(installer=installer, machine=machine)
+    with inside(bundle) as files:
         assert files.read("planted/x.so")[18] == number
         names = set(files.namelist())
-    assert made.problems == ()
+    assert bundle.problems == ()
     own = {name for name in names if not name.startswith("peeklock/")}
     assert own == {
         "app/__init__.py",
@@ -108,19 +108,19 @@ def test_packages_are_the_targets_and_not_this_machines(bundled, installer, mach
 def test_the_same_bytes_each_time(bundled, tmp_path, platform):
     """In another folder, at another time, in another time zone, with other modes and times of the files."""
     changes = {"python": "3.13"}
-    one = bundled(platform=platform, where="one", **changes)
+    bundle = bundled(platform=platform, where="one", **changes)
     for path in (tmp_path / "one").rglob("*"):
         os.utime(path, (10**9, 10**9))
         path.chmod(0o700)
     before, os.environ["TZ"] = os.environ.get("TZ"), "Pacific/Kiritimati"
     time.tzset()
     try:
-        other = bundled(platform=platform, where="a much longer/name", **changes)
+        bundle = bundled(platform=platform, where="a much longer/name", **changes)
     finally:
         os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
         time.tzset()
-    assert one.data == other.data
-    assert one.digest == other.digest
+    assert bundle.data == bundle.data
+    assert bundle.digest == bundle.digest
 
 
 def test_the_same_bytes_by_either_installer(bundled):
@@ -130,26 +130,26 @@ def test_the_same_bytes_by_either_installer(bundled):
 
 def test_a_changed_line_changes_the_bytes(bundled, tmp_path, wheels):
     """The same project with another number in a queue."""
-    one = bundled()
+    bundle = bundled()
     queues = tmp_path / "p" / "app" / "queues.py"
     queues.write_text(queues.read_text().replace("max_attempts=5", "max_attempts=6"))
     with kit.offline(wheels):
-        other = build(load(tmp_path / "p", "aws"), TARGETS["aws"], "pip", lambda _: None)
-    assert one.digest != other.digest
-    assert {name for name in one.queues if one.queues[name] != other.queues[name]} == {"orders"}
+        bundle = build(load(tmp_path / "p", "aws"), TARGETS["aws"], "pip", lambda _: None)
+    assert bundle.digest != bundle.digest
+    assert {name for name in bundle.queues if bundle.queues[name] != bundle.queues[name]} == {"orders"}
 
 
 def test_what_it_is_stands_in_it(bundled):
     """Platform, Python, processor, versions, the queues' fingerprints and what functions may call; nothing of this machine or of today."""
-    made = bundled()
-    with inside(made) as files:
-        told = json.loads(files.read(MANIFEST))
-    assert told.pop("peeklock")
-    assert told == {
+    bundle = bundled()
+    with inside(bundle) as files:
+        manifest = json.loads(files.read(MANIFEST))
+    assert manifest.pop("peeklock")
+    assert manifest == {
         "platform": "aws",
         "python": "3.13",
         "arch": "arm64",
-        "queues": dict(made.queues),
+        "queues": dict(bundle.queues),
         "entries": {"app.queues.ORDERS": None, "app.queues.Queue": None, "app.queues.RECEIPTS": None},
         "packages": {"everywhere": "1.0", "planted": "1.0"},
     }
@@ -165,15 +165,15 @@ def test_azure_finds_packages_where_it_looks(bundled):
 
 def test_google_installs_from_the_bundle(bundled):
     """Wheels as they are, beside a list with their hashes; sizes are as installed."""
-    made = bundled(platform="gcp")
-    with inside(made) as files:
+    bundle = bundled(platform="gcp")
+    with inside(bundle) as files:
         names = [name for name in files.namelist() if not name.startswith(("peeklock", "app/"))]
         listed = files.read("requirements.txt").decode()
     vendored = ["vendor/everywhere-1.0-py3-none-any.whl", f"vendor/planted-1.0-{INTEL}.whl"]
     assert names == ["main.py", "requirements.txt", *vendored]
     assert "planted==1.0" in listed
     assert "--hash=sha256:" in listed
-    assert next(part.unzipped for part in made.parts if part.name == "everywhere") > 3000
+    assert next(part.unzipped for part in bundle.parts if part.name == "everywhere") > 3000
 
 
 @pytest.mark.parametrize(
@@ -182,8 +182,8 @@ def test_google_installs_from_the_bundle(bundled):
 )
 def test_a_shared_object_for_another_machine(bundled, platform, path):
     """Named, though its wheel claims to be for all."""
-    made = bundled("mislabelled", platform=platform, machine="aarch64")
-    assert made.problems == (f"{path}: made for x86_64; the bundle is for Linux on aarch64",)
+    bundle = bundled("mislabelled", platform=platform, machine="aarch64")
+    assert bundle.problems == (f"{path}: made for x86_64; the bundle is for Linux on aarch64",)
 
 
 def test_code_that_could_not_start(tmp_path, wheels, capsys):
@@ -215,8 +215,8 @@ def test_a_bundle_without_what_the_platform_looks_for(bundled, tmp_path):
     """Google calls main.py; of a function app both files or none, since peeklock.infra.azure renders both."""
     kit.project(tmp_path / "q", "gcp", "", "")
     (tmp_path / "q" / "entry" / "main.py").rename(tmp_path / "q" / "entry" / "app_main.py")
-    made = build(load(tmp_path / "q", "gcp"), TARGETS["gcp"], "pip", lambda _: None)
-    assert made.problems == (
+    bundle = build(load(tmp_path / "q", "gcp"), TARGETS["gcp"], "pip", lambda _: None)
+    assert bundle.problems == (
         (
             "there is no main.py at the bundle's root, where the platform looks for it: name its folder as root in"
             " [tool.peeklock.bundle.gcp]"
@@ -248,9 +248,9 @@ def test_the_budget(bundled):
 
 def test_limits_of_the_cloud(bundled):
     """What Lambda does not take is refused; what goes through a bucket is said."""
-    made = bundled(most=1000, direct=1000)
-    assert "and Lambda takes 0.0 MB: leave out" in made.problems[0]
-    assert "uploads it to a bucket" in made.notes[0]
+    bundle = bundled(most=1000, direct=1000)
+    assert "and Lambda takes 0.0 MB: leave out" in bundle.problems[0]
+    assert "uploads it to a bucket" in bundle.notes[0]
     assert bundled(where="2").notes == ()
 
 
@@ -280,8 +280,8 @@ def test_the_command_that_makes_a_lock(tmp_path, wheels, platform, monkeypatch):
             build(load(folder, platform), target, "pip", lambda _: None)
         command = next(line for line in str(refused.value).splitlines() if line.startswith("  uv "))
         subprocess.run(command, shell=True, check=True, capture_output=True)
-        made = build(load(folder, platform), target, "pip", lambda _: None)
-    assert [part.name for part in made.parts if part.name in {"planted", "everywhere"}] == ["planted"]
+        bundle = build(load(folder, platform), target, "pip", lambda _: None)
+    assert [part.name for part in bundle.parts if part.name in {"planted", "everywhere"}] == ["planted"]
 
 
 @pytest.mark.parametrize("installer", INSTALLERS)
@@ -302,8 +302,8 @@ def run(folder: Path, wheels: Path, capsys, *arguments: str) -> tuple[int, str, 
             code = main(["bundle", *arguments])
     finally:
         os.chdir(before)
-    told = capsys.readouterr()
-    return code, told.out, told.err
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
 def test_a_person_sees_the_largest_parts(tmp_path, wheels, capsys):
@@ -328,10 +328,10 @@ def test_a_machine_sees_one_object(tmp_path, wheels, capsys):
     """And what is not fit is not written, with exit code 1; the rest of the parts is one line."""
     folder = kit.project(tmp_path / "p", "gcp", "budget = 0.01\n", lock(wheels, "planted", "everywhere"))
     code, out, err = run(folder, wheels, capsys, "gcp", "--json")
-    told = json.loads(out)
-    assert (code, told["written"], told["platform"]) == (1, False, "gcp")
-    assert told["problems"][0] in err
-    assert sum(part["files"] for part in told["parts"]) == told["files"]
+    report = json.loads(out)
+    assert (code, report["written"], report["platform"]) == (1, False, "gcp")
+    assert report["problems"][0] in err
+    assert sum(part["files"] for part in report["parts"]) == report["files"]
     assert not (folder / "build").exists()
     code, out, _ = run(folder, wheels, capsys, "gcp")
     assert (code, "nothing written" in out) == (1, True)

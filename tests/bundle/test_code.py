@@ -68,8 +68,12 @@ def test_what_is_compiled_is_code_of_the_project():
     """With its package, which relative imports begin at; nothing of other people."""
     files = own({"app/__init__.py": "", "app/deep/x.py": "", "main.py": "", "data.txt": "("})
     files["other.py"] = Entry(part="other", data=b"(")
-    found = code.modules(files, TARGETS["aws"])
-    assert {name: one.package for name, one in found.items()} == {"app": "app", "app.deep.x": "app.deep", "main": ""}
+    modules = code.modules(files, TARGETS["aws"])
+    assert {name: module.package for name, module in modules.items()} == {
+        "app": "app",
+        "app.deep.x": "app.deep",
+        "main": "",
+    }
 
 
 BUNDLED = {
@@ -186,9 +190,9 @@ def test_imports_that_succeed(text, cloud):
 def test_imports_that_fail(text, line, missing):
     """With file, line and module, and where it would have to be. (trials 3.7, 5.18)"""
     (problem,) = problems(text)
-    head, found = f"src/app/work.py:{line}: ", problem
-    assert found.startswith(head)
-    assert any(one in found for one in missing.split("|"))
+    head, message = f"src/app/work.py:{line}: ", problem
+    assert message.startswith(head)
+    assert any(part in message for part in missing.split("|"))
 
 
 def test_at_the_root_nothing_is_relative():
@@ -200,9 +204,9 @@ def test_at_the_root_nothing_is_relative():
 def test_what_the_platform_has():
     """Lambda has an SDK; the others have none."""
     assert problems("import boto3, botocore.config", cloud="aws") == []
-    (one, other) = problems("import boto3, botocore.config", cloud="azure")
-    assert "imports boto3" in one
-    assert "imports botocore" in other
+    (first, second) = problems("import boto3, botocore.config", cloud="azure")
+    assert "imports boto3" in first
+    assert "imports botocore" in second
 
 
 def test_what_a_python_has_no_more(monkeypatch):

@@ -45,8 +45,8 @@ PE, MACH_O = b"MZ\x90\0", b"\xcf\xfa\xed\xfe" + bytes(20)
 )
 def test_each_kind_of_file(path, data, wrong):
     """A sentence names what a file was made for."""
-    told = elf.problem(path, data, ARM)
-    assert told is None if wrong is None else (told or "").startswith(wrong)
+    problem = elf.problem(path, data, ARM)
+    assert problem is None if wrong is None else (problem or "").startswith(wrong)
 
 
 def test_the_byte_order_is_the_files():
@@ -79,5 +79,5 @@ def test_wheels_are_looked_into():
     with zipfile.ZipFile(out, "w") as wheel:
         wheel.writestr("planted/x.so", kit.elf("aarch64"))
         wheel.writestr("planted/y.py", "")
-    found = elf.problems({"vendor/p-1-py3-none-any.whl": Entry(part="p", data=out.getvalue())}, TARGETS["gcp"])
-    assert found == ["vendor/p-1-py3-none-any.whl/planted/x.so: made for aarch64; the bundle is for Linux on x86_64"]
+    problems = elf.problems({"vendor/p-1-py3-none-any.whl": Entry(part="p", data=out.getvalue())}, TARGETS["gcp"])
+    assert problems == ["vendor/p-1-py3-none-any.whl/planted/x.so: made for aarch64; the bundle is for Linux on x86_64"]

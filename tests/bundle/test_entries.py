@@ -17,8 +17,8 @@ from tests.support import ROOT
 def read(files: Mapping[str, str]) -> dict[str, object]:
     """By names; `kind:queue` for what is known."""
     every = {path: Entry(part="app", data=text.encode(), source=path) for path, text in files.items()}
-    found = entries.entries(code.modules(every, TARGETS["aws"]))
-    return {name: one and f"{one['kind']}:{one['queue']}" for name, one in found.items()}
+    found_entries = entries.entries(code.modules(every, TARGETS["aws"]))
+    return {name: entry and f"{entry['kind']}:{entry['queue']}" for name, entry in found_entries.items()}
 
 
 PROJECT = {
@@ -110,7 +110,7 @@ def test_public_names_alone():
 )
 def test_the_examples(cloud, handlers):
     """Each handler that a program in infra/ names is known, with its queue. (trials 5.19)"""
-    found = entries.entries(code.modules(own_files(load(ROOT, cloud)), TARGETS[cloud]))
-    assert {name: (found[name] or {}).get("queue") for name in handlers} == handlers
+    entries_by_name = entries.entries(code.modules(own_files(load(ROOT, cloud)), TARGETS[cloud]))
+    assert {name: (entries_by_name[name] or {}).get("queue") for name in handlers} == handlers
     program = (ROOT / "infra" / cloud / "__main__.py").read_text()
     assert all(f'handler="{name}"' in program for name in handlers)

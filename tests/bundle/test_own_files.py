@@ -102,9 +102,9 @@ def test_a_folder_that_is_ignored_can_be_included(tmp_path):
 def test_an_include_that_names_nothing(tmp_path):
     """Would be missed in the cloud only."""
     folder = written(tmp_path, {"app/main.py": "", "other/x.py": ""})
-    for one in ("app/mian.py", "other/x.py"):
-        with pytest.raises(ConfigError, match=f"include: no file below sources and root is '{one}'"):
-            taken(folder, include=[one])
+    for pattern in ("app/mian.py", "other/x.py"):
+        with pytest.raises(ConfigError, match=f"include: no file below sources and root is '{pattern}'"):
+            taken(folder, include=[pattern])
 
 
 def test_a_project_that_is_ignored_as_a_whole(tmp_path):

@@ -38,8 +38,8 @@ def test_a_function_gets_no_tools():
     tools = {name.strip() for layer in above for name in layer.split("|")}
     assert {name.removesuffix(".py") for name in contents.NEVER} == tools
     shipped = {path.split("/")[1].removesuffix(".py") for path in contents.library()}
-    here = {path.stem for path in (ROOT / "src" / "peeklock").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert shipped == here - tools - {"py", "__pycache__"}
+    present = {path.stem for path in (ROOT / "src" / "peeklock").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert shipped == present - tools - {"py", "__pycache__"}
 
 
 def test_what_a_function_gets_imports_no_tool():
@@ -48,7 +48,7 @@ def test_what_a_function_gets_imports_no_tool():
     for path, entry in contents.library().items():
         for node in ast.walk(ast.parse(entry.data)):
             named = node.module if isinstance(node, ast.ImportFrom) else None
-            names = [one.name for one in node.names] if isinstance(node, ast.Import) else [named or ""]
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [named or ""]
             assert not [name for name in names if any(f"{name}.".startswith(f"{tool}.") for tool in tools)], path
 
 
@@ -73,8 +73,8 @@ def test_the_projects_own_code(tmp_path):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    found = contents.own(tmp_path, ["shop/orders", "src/lib/deep", "tool.py"], "azure")
-    assert {path: entry.part for path, entry in found.items()} == {
+    own_files = contents.own(tmp_path, ["shop/orders", "src/lib/deep", "tool.py"], "azure")
+    assert {path: entry.part for path, entry in own_files.items()} == {
         "shop/__init__.py": "shop",
         "shop/orders/work.py": "shop",
         "shop/orders/rates.json": "shop",
@@ -160,10 +160,10 @@ def test_a_link_within_the_project_is_followed(tmp_path):
 
 def test_two_files_in_one_place(tmp_path):
     """Refused with both owners, unless they are the same."""
-    one, same, other = (Entry(part=part, data=data) for part, data in (("a", b"1"), ("b", b"1"), ("c", b"2")))
-    assert contents.merged({"x": one}, {"x": same}) == {"x": one}
+    first, same, different = (Entry(part=part, data=data) for part, data in (("a", b"1"), ("b", b"1"), ("c", b"2")))
+    assert contents.merged({"x": first}, {"x": same}) == {"x": first}
     with pytest.raises(ConfigError, match="x comes from a and from c; rename one"):
-        contents.merged({"x": one}, {"x": other})
+        contents.merged({"x": first}, {"x": different})
 
 
 def installed(folder: Path, files: dict[str, bytes]) -> Path:
@@ -208,10 +208,10 @@ NOT_NEEDED = {
 )
 def test_third_party_packages(tmp_path, code, kept):
     """What is imported or read at run time; metadata only where some code asks for it."""
-    found = third_party.read(installed(tmp_path, {**NEEDED, **NOT_NEEDED, "planted/version.py": code}))
+    files = third_party.read(installed(tmp_path, {**NEEDED, **NOT_NEEDED, "planted/version.py": code}))
     metadata = {"Planted_It-2.0.dist-info/METADATA", "Planted_It-2.0.dist-info/entry_points.txt"}
-    assert set(found) == {*NEEDED, "planted/version.py", *(metadata if kept else ())}
-    assert {(entry.part, entry.version) for entry in found.values()} == {("Planted-It", "2.0")}
+    assert set(files) == {*NEEDED, "planted/version.py", *(metadata if kept else ())}
+    assert {(entry.part, entry.version) for entry in files.values()} == {("Planted-It", "2.0")}
 
 
 IMPORTING = {
@@ -262,12 +262,12 @@ def test_only_what_is_there(choice, fix):
 def test_the_zip_file_follows_from_the_contents():
     """Whatever the order; sorted, with fixed times, and modes that follow from the contents."""
     files = {"b.py": b"x", "a/x.so": kit.elf(), "c.sh": b"#!/bin/sh", "w.whl": b"PK"}
-    one, other = (archive.zipped(kit.entries(**dict(order))) for order in (files.items(), reversed(files.items())))
-    assert one == other
-    with archive.zipfile.ZipFile(archive.io.BytesIO(one)) as made:
-        told = [(i.filename, oct(i.external_attr >> 16), i.date_time[0], i.create_system) for i in made.infolist()]
-        packed = {i.filename: i.compress_type for i in made.infolist()}
-    assert told == [
+    first, second = (archive.zipped(kit.entries(**dict(order))) for order in (files.items(), reversed(files.items())))
+    assert first == second
+    with archive.zipfile.ZipFile(archive.io.BytesIO(first)) as opened:
+        members = [(i.filename, oct(i.external_attr >> 16), i.date_time[0], i.create_system) for i in opened.infolist()]
+        packed = {i.filename: i.compress_type for i in opened.infolist()}
+    assert members == [
         ("a/x.so", "0o100755", 1980, 3),
         ("b.py", "0o100644", 1980, 3),
         ("c.sh", "0o100755", 1980, 3),
@@ -296,7 +296,7 @@ def test_fingerprints_are_those_of_the_bundled_library(tmp_path):
     every["peeklock/queue.py"] = Entry(
         part="peeklock", data=queue.data.replace(b".hexdigest()[:12]", b".hexdigest()[:7]")
     )
-    assert [len(one) for one in queues.fingerprints(every, ["app.queues"]).values()] == [7, 7]
+    assert [len(fingerprint) for fingerprint in queues.fingerprints(every, ["app.queues"]).values()] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -359,17 +359,17 @@ def test_targets():
 
 
 @pytest.mark.parametrize(
-    ("cloud", "told"),
+    ("cloud", "deployed_to"),
     [
         ("aws", lambda module: (module.RUNTIME.removeprefix("python"), module.ARCHITECTURE)),
         ("azure", lambda module: (module.PYTHON, "x86_64")),
         ("gcp", lambda module: (f"3.{module.RUNTIME.removeprefix('python3')}", "x86_64")),
     ],
 )
-def test_what_is_deployed_to(cloud, told):
+def test_what_is_deployed_to(cloud, deployed_to):
     """Named again by the cloud's component, since neither may import the other."""
     component = importlib.import_module(f"peeklock.infra.{cloud}.functions")
-    assert told(component) == (TARGETS[cloud].python, TARGETS[cloud].arch)
+    assert deployed_to(component) == (TARGETS[cloud].python, TARGETS[cloud].arch)
 
 
 LOCK = Path("lock.txt")
@@ -438,7 +438,7 @@ def test_the_locks_of_the_examples(folder):
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = EXTRAS.match((ROOT / "handlers" / folder / "requirements.txt").read_text())
     assert asked
-    wanted = {re.split(r"[\[>=<]", one)[0] for extra in asked[1].split(",") for one in extras[extra]}
+    wanted = {re.split(r"[\[>=<]", requirement)[0] for extra in asked[1].split(",") for requirement in extras[extra]}
     assert wanted <= set(pins)
     assert all(line.startswith(("    --hash=sha256:", *pins)) for line in text.splitlines())
     assert not re.search(r"://|--index|;", text)

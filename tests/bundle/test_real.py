@@ -75,9 +75,9 @@ from google.cloud import tasks_v2, pubsub_v1, firestore_v1
 @lru_cache
 def python_for(wanted: str) -> tuple[str, str]:
     """An interpreter and its version: the wanted one's where it is there and starts."""
-    found = shutil.which(f"python{wanted}")
-    if found and subprocess.run([found, "-V"], capture_output=True, check=False).returncode == 0:
-        return found, wanted
+    interpreter = shutil.which(f"python{wanted}")
+    if interpreter and subprocess.run([interpreter, "-V"], capture_output=True, check=False).returncode == 0:
+        return interpreter, wanted
     return sys.executable, f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -100,9 +100,9 @@ def run(interpreter: str, code: str, *places: Path, variables: Mapping[str, str]
         cwd=places[0],
     )
     assert ran.returncode == 0, ran.stderr
-    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
-    assert told.pop("strange") == []
-    return told
+    report: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    assert report.pop("strange") == []
+    return report
 
 
 def receipts(folder: Path) -> list[str]:
@@ -121,8 +121,8 @@ def test_lambda(tmp_path):
         "LAMBDA_TASK_ROOT": str(root),
         "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
     }
-    told = run(interpreter, AWS, root, ROOT / "events" / "sqs" / "single.json", variables=variables)
-    assert told == {"answer": {"batchItemFailures": []}, "services": ["sqs", "dynamodb"]}
+    report = run(interpreter, AWS, root, ROOT / "events" / "sqs" / "single.json", variables=variables)
+    assert report == {"answer": {"batchItemFailures": []}, "services": ["sqs", "dynamodb"]}
     assert receipts(tmp_path) == ["receipt-o-1"]
 
 
@@ -140,8 +140,8 @@ def test_azure_functions(tmp_path):
     root = tmp_path / "wwwroot"
     interpreter = unzipped("azure", root)
     packages = root / ".python_packages" / "lib" / "site-packages"
-    told = run(interpreter, AZURE, packages, root, tmp_path, variables=on_this_machine(tmp_path))
-    assert told == {"functions": ["charge", "write_receipts"]}
+    report = run(interpreter, AZURE, packages, root, tmp_path, variables=on_this_machine(tmp_path))
+    assert report == {"functions": ["charge", "write_receipts"]}
     assert json.loads((root / "host.json").read_text())["version"] == "2.0"
 
 
@@ -172,9 +172,11 @@ def test_google(tmp_path):
 def test_for_the_cloud(cloud):
     """As `peeklock bundle` makes it: within its budget, which is not twice of what is needed; the same bytes twice."""
     with installers():
-        one, other = (build(load(ROOT, cloud), TARGETS[cloud], tool(TARGETS[cloud]), lambda _: None) for _ in range(2))
-    assert one.problems == ()
-    assert one.digest == other.digest
+        first, second = (
+            build(load(ROOT, cloud), TARGETS[cloud], tool(TARGETS[cloud]), lambda _: None) for _ in range(2)
+        )
+    assert first.problems == ()
+    assert first.digest == second.digest
     budget = load(ROOT, cloud).budget
     assert budget
-    assert budget < 2 * one.unzipped / MB
+    assert budget < 2 * first.unzipped / MB

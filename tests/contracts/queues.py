@@ -133,8 +133,8 @@ class StrictSQS:
                 self.enter(entry)
             except Refused as exc:
                 failed.append({"Id": entry["Id"], "Code": "InvalidParameterValue", "Message": str(exc)})
-        names = {one["Id"] for one in failed}
-        return {"Successful": [{"Id": one["Id"]} for one in Entries if one["Id"] not in names], "Failed": failed}
+        names = {entry["Id"] for entry in failed}
+        return {"Successful": [{"Id": entry["Id"]} for entry in Entries if entry["Id"] not in names], "Failed": failed}
 
     def sender(self) -> SQSSender:
         return SQSSender(self.url, self)

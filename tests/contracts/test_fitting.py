@@ -200,7 +200,7 @@ def test_any_message_comes_back_from_its_dead_letter_queue(place, shape, caplog)
     (message,) = place.redrive()
     assert (message.body, dict(message.attributes)) == (body, attributes)
     assert message.effective_lineage.generation == 1
-    assert "letter_bare" not in caplog.text
+    assert "dead_letter_bare" not in caplog.text
     assert place.redrive() == [], "its record says done"
 
 

@@ -143,7 +143,7 @@ def test_a_line_that_was_cut_spoils_no_other(tmp_path, cut):
     sender.send([outgoing("a"), outgoing("é")])
     os.truncate(sender.path, sender.path.stat().st_size - cut)
     sender.send([outgoing("c")])
-    names = [one.lineage.id for one in read(str(sender.path))]
+    names = [outgoing_message.lineage.id for outgoing_message in read(str(sender.path))]
     assert names == (["a", "é", "c"] if cut == 1 else ["a", "c"])
 
 
@@ -174,7 +174,7 @@ def test_a_disk_that_becomes_full_within_a_line(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "only 100 of" in run.stdout
     sender.send([outgoing("c")])
-    assert [one.lineage.id for one in read(str(sender.path))] == ["a", "c"]
+    assert [outgoing_message.lineage.id for outgoing_message in read(str(sender.path))] == ["a", "c"]
 
 
 def test_a_file_that_cannot_be_written(tmp_path):

@@ -66,13 +66,16 @@ records = st.builds(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(made=records, key=st.text(min_size=1, max_size=60) | st.just("k" * 1024))
-def test_a_record_comes_back_as_it_was(store, made, key):
+@given(stored_record=records, key=st.text(min_size=1, max_size=60) | st.just("k" * 1024))
+def test_a_record_comes_back_as_it_was(store, stored_record, key):
     """Every field, in any script."""
     text = key.encode("utf-8", "replace").decode()
     clean = replace(
-        made,
-        **{name: getattr(made, name).encode("utf-8", "replace").decode() for name in ("owner", "message", "detail")},
+        stored_record,
+        **{
+            name: getattr(stored_record, name).encode("utf-8", "replace").decode()
+            for name in ("owner", "message", "detail")
+        },
     )
     (first,) = store.swap([change(text, None, record(1, owner="probe"))])
     version = 1 if first.won else (first.record.version if first.record else None)

@@ -56,8 +56,8 @@ class Choices:
     def pick(self, options: int) -> int:
         if self.at == len(self.way):
             self.way.append((0, options))
-        taken, known = self.way[self.at]
-        assert known == options, "a run depends on its choices alone"
+        taken, expected = self.way[self.at]
+        assert expected == options, "a run depends on its choices alone"
         self.at += 1
         return taken
 
@@ -102,7 +102,7 @@ class Run:
     settled: set[str] = field(default_factory=set)
     running: list[Delivery] = field(default_factory=list)
     spent: Counter[str] = field(default_factory=Counter)
-    told: list[str] = field(default_factory=list)
+    history: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.bound = bound_for(
@@ -117,14 +117,14 @@ class Run:
         self.key_of = {f"m{n}": key for n, (key, _) in enumerate(self.case.batch)}
 
     def fail(self, law: str) -> None:
-        raise Broken(f"{law}\n" + "\n".join(self.told))
+        raise Broken(f"{law}\n" + "\n".join(self.history))
 
     def may(self, what: str, budget: int) -> bool:
         """Return whether it goes wrong here, at most as often as the case allows."""
         if self.spent[what] == budget or not self.choices.pick(2):
             return False
         self.spent[what] += 1
-        self.told.append(what)
+        self.history.append(what)
         return True
 
     # -- what the platform does
@@ -136,7 +136,7 @@ class Run:
         ):
             if not queue:
                 return self.check_end()
-            self.told.append(f"event: {[one.effective_lineage.derived for one in queue]}")
+            self.history.append(f"event: {[delivery.effective_lineage.derived for delivery in queue]}")
             queue = self.event(queue)
             self.clock.advance(3600)
         return self.fail("it never ends")
@@ -158,9 +158,11 @@ class Run:
         else:
             self.check_event(schedule.deliveries)
             self.settled |= {
-                one.message.id for one in schedule.deliveries if one.outcome.finished and not one.outcome.copied
+                delivery.message.id
+                for delivery in schedule.deliveries
+                if delivery.outcome.finished and not delivery.outcome.copied
             }
-            left = [one.message for one in schedule.deliveries if not one.outcome.finished]
+            left = [delivery.message for delivery in schedule.deliveries if not delivery.outcome.finished]
         return left + [
             self.deliver(int(outgoing.lineage.id[1:]), outgoing) for outgoing in self.copies.outgoing_messages
         ]
@@ -189,7 +191,7 @@ class Run:
     def round(self, schedule: Schedule) -> None:
         changes, schedule.changes = schedule.changes, deque()
         sends, schedule.sends = schedule.sends, deque()
-        self.told.append(f"round: {[(change.key, change.record and change.record.state) for _, change in changes]}")
+        self.history.append(f"round: {[(change.key, change.record and change.record.state) for _, change in changes]}")
         if len({change.key for _, change in changes}) < len(changes):
             self.fail("two changes of a key in one call")
         results: list[tuple[Delivery, Any]] = list(
@@ -210,10 +212,10 @@ class Run:
         delivery = schedule.start()
         assert delivery is not None, "something was ready"
         name = delivery.message.id
-        self.told.append(f"start: {delivery.message.effective_lineage.derived}")
+        self.history.append(f"start: {delivery.message.effective_lineage.derived}")
         self.starts[name] += 1
         self.ran.append(delivery)
-        if any(other.key == delivery.key for other in self.running):
+        if any(running.key == delivery.key for running in self.running):
             self.fail("two runs of a key at once")
         record = self.store.records.get(f"orders/{delivery.key}")
         if record is not None and record.state is State.DONE:
@@ -224,18 +226,20 @@ class Run:
     def check_turn(self, schedule: Schedule, delivery: Delivery) -> None:
         """All before it in its group are settled, or finished in this event without coming back."""
         group, name = delivery.message.group, delivery.message.id
-        now = {one.message.id for one in schedule.deliveries if one.finished and one.outcome.finished}
-        for n, (_, other) in enumerate(self.case.batch):
+        now = {
+            delivery.message.id for delivery in schedule.deliveries if delivery.finished and delivery.outcome.finished
+        }
+        for n, (_, other_group) in enumerate(self.case.batch):
             before = f"m{n}"
             if before == name:
                 return
-            if group is not None and other == group and before not in self.settled | now:
+            if group is not None and other_group == group and before not in self.settled | now:
                 self.fail("run before its turn")
 
     def end(self, schedule: Schedule, delivery: Delivery) -> None:
         self.running.remove(delivery)
         failed = self.may("raises", self.case.failures)
-        self.told.append(f"end: {delivery.message.id}")
+        self.history.append(f"end: {delivery.message.id}")
         if not failed:
             self.effects[delivery.key] += 1
         schedule.advance(delivery, ValueError("no") if failed else None)
@@ -252,23 +256,23 @@ class Run:
             and record.lease_until > now
             and claims.counted(record) >= QUEUE.max_attempts
         }
-        if last and len(last | {f"orders/{one.key}" for one in self.running}) > 1:
+        if last and len(last | {f"orders/{running.key}" for running in self.running}) > 1:
             self.fail(f"a death exhausts {sorted(last)}, and others had begun")
 
     def check_event(self, deliveries: Sequence[Delivery]) -> None:
         if self.running:
             self.fail("an event ended while a handler ran")
         dead_lettered = {outgoing.lineage.id for outgoing in self.dead_letters.outgoing_messages}
-        for one in deliveries:
-            outcome, name = one.outcome, one.message.id
-            moved = self.newest[name] > one.message.effective_lineage.copy_number
-            if outcome.finished and not (self.effects[one.key] or name in dead_lettered or moved):
+        for delivery in deliveries:
+            outcome, name = delivery.outcome, delivery.message.id
+            moved = self.newest[name] > delivery.message.effective_lineage.copy_number
+            if outcome.finished and not (self.effects[delivery.key] or name in dead_lettered or moved):
                 self.fail(f"{name} is lost: {outcome}")
-            record = self.store.records.get(f"orders/{one.key}")
+            record = self.store.records.get(f"orders/{delivery.key}")
             held = record is not None and record.state is State.RUNNING and record.lease_until > self.clock.now()
             if held and not self.spent["the answer is lost"] and not self.spent["dies"]:
                 self.fail(f"{name} ended as {outcome.reason} and its key is still held")
-            if outcome.reason in NOT_AN_ATTEMPT and one in self.ran:
+            if outcome.reason in NOT_AN_ATTEMPT and delivery in self.ran:
                 self.fail(f"{name} is {outcome.reason}, and ran")
 
     def check_end(self) -> None:
@@ -280,7 +284,7 @@ class Run:
             if self.effects[key] > 1 + wrong:
                 self.fail(f"the effect of {key} is repeated")
         for key, messages in Counter(self.key_of.values()).items():
-            runs = sum(self.starts[name] for name, other in self.key_of.items() if other == key)
+            runs = sum(self.starts[name] for name, other_key in self.key_of.items() if other_key == key)
             twins = (
                 wrong if messages > 1 else 0
             )  # a life that they share may end in one's dead letter: the other begins anew

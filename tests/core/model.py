@@ -250,29 +250,29 @@ class Explorer:
 
     def do_arrived(self, world: World, n: int, worker: Worker) -> Iterator[tuple[str, World]]:
         """First as if there were no record, then by the one that it was told of; others may act in between."""
-        known = worker.record if self.case.apart else told(world.record, world)
-        if known is not None and not self.copies(n):
-            known = self.rules.without_copies(known)
-        decision = self.rules.arrive(known, worker.lineage, self.stamp(), self.case.max_attempts)
+        seen = worker.record if self.case.apart else told(world.record, world)
+        if seen is not None and not self.copies(n):
+            seen = self.rules.without_copies(seen)
+        decision = self.rules.arrive(seen, worker.lineage, self.stamp(), self.case.max_attempts)
         if decision.record is None:
             yield from self.settle(world, n, worker, decision)
             return
-        for answer, how, after in self.swap(world, n, known, decision.record):
+        for answer, how, after in self.swap(world, n, seen, decision.record):
             if not answer.won:
                 yield f"w{n} loses its claim{how}", put(after, n, replace(worker, record=told(answer.record, after)))
                 continue
             step = {Action.RUN: "run", Action.PUBLISH: "publish", Action.DEAD_LETTER: "bury"}[decision.action]
-            started = self.start(world, after, known, decision) if step == "run" else after
+            started = self.start(world, after, seen, decision) if step == "run" else after
             yield f"w{n} claims{how} to {step}", put(started, n, Worker(step, worker.lineage, decision.record))
 
-    def start(self, world: World, after: World, known: Record | None, decision: Decision) -> World:
+    def start(self, world: World, after: World, seen: Record | None, decision: Decision) -> World:
         """A run is claimed. One that did not come back is suspected until a start of the life ends."""
         assert decision.record is not None
-        goes_on = known is not None and known.generation == decision.record.generation
-        crashed = goes_on and known is not None and (known.state is State.RUNNING or world.crashed)
+        goes_on = seen is not None and seen.generation == decision.record.generation
+        crashed = goes_on and seen is not None and (seen.state is State.RUNNING or world.crashed)
         if crashed and not decision.alone:
             self.fail("a suspect runs beside others", world, self.parents)
-        return replace(after, starts=after.starts + 1 if goes_on or known is None else 1, crashed=crashed)
+        return replace(after, starts=after.starts + 1 if goes_on or seen is None else 1, crashed=crashed)
 
     def settle(self, world: World, n: int, worker: Worker, decision: Decision) -> Iterator[tuple[str, World]]:
         assert worker.lineage is not None

@@ -126,9 +126,9 @@ def test_an_error_names_its_variable(name):
 
 
 def event() -> Any:
-    made = json.loads((ROOT / "events/sqs/single.json").read_text())
-    made["Records"][0]["eventSourceARN"] = "arn:aws:sqs:eu-west-1:123456789012:orders"
-    return made
+    sqs_event = json.loads((ROOT / "events/sqs/single.json").read_text())
+    sqs_event["Records"][0]["eventSourceARN"] = "arn:aws:sqs:eu-west-1:123456789012:orders"
+    return sqs_event
 
 
 SQS = "https://sqs.eu-west-1.amazonaws.com/123456789012/orders"
@@ -203,9 +203,9 @@ def test_the_queue_of_an_event_of_sqs(dead, comes_back):
 
 def test_an_event_without_an_arn_is_compared_with_nothing():
     """Some emulators send such events."""
-    made = event()
-    del made["Records"][0]["eventSourceARN"]
-    assert sqs.bind(handle, dead_letter=SQS)(made, None) == {"batchItemFailures": []}
+    sqs_event = event()
+    del sqs_event["Records"][0]["eventSourceARN"]
+    assert sqs.bind(handle, dead_letter=SQS)(sqs_event, None) == {"batchItemFailures": []}
 
 
 @pytest.mark.parametrize(

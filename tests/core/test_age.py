@@ -54,7 +54,10 @@ class World:
         return message({} if body is None else body, sent_ms=self.now(), **about)
 
     def deliver(self, *messages: Message) -> list[tuple[str, str]]:
-        return [(one.outcome.disposition.value, one.outcome.reason.value) for one in handle(self.bound, messages)]
+        return [
+            (delivery.outcome.disposition.value, delivery.outcome.reason.value)
+            for delivery in handle(self.bound, messages)
+        ]
 
     def receive(self, outgoing: Any, after: float) -> Message:
         """Return the message as a platform delivers it: with a new timestamp, and its lineage as text."""
@@ -75,7 +78,7 @@ def test_the_age_counts_from_the_first_sending_also_after_copies():
     for _ in range(3):
         ends += world.deliver(world.receive(world.copies.outgoing_messages[-1], 300))
     assert ends == [("abandon", "retry"), ("abandon", "retry"), ("dead_letter", "expired")]
-    assert [one.sent_at for one in world.seen] == [world.began] * 3
+    assert [message.sent_at for message in world.seen] == [world.began] * 3
     assert "older than 0:10:00" in str(world.dead_letters.outgoing_messages[0].attributes["peeklock-detail"])
 
 

@@ -47,7 +47,7 @@ class Mortal:
         handler = self._of_batches() if batch else self._of_one()
         bound = bound_for(handler, store=self.store, dead_letters=self.dead_letters, clock=self.clock, **world)
         try:
-            return [one.outcome for one in handle(bound, [message({"id": name}, id=name) for name in ids])]
+            return [delivery.outcome for delivery in handle(bound, [message({"id": name}, id=name) for name in ids])]
         except KeyboardInterrupt:
             return None
 
@@ -66,10 +66,10 @@ class Mortal:
     def _of_batches(self) -> Callable[..., Any]:
         @consumer(self.queue)
         def handler(rows: Batch[dict]) -> None:
-            self.calls.append([one.id for one in rows.messages])
-            for one in rows.messages:
-                self._start(one.id, one.attempt)
-            if any(self.kills(one.id) for one in rows.messages):
+            self.calls.append([row.id for row in rows.messages])
+            for row in rows.messages:
+                self._start(row.id, row.attempt)
+            if any(self.kills(row.id) for row in rows.messages):
                 raise KeyboardInterrupt
 
         return handler
@@ -135,7 +135,7 @@ def test_a_neighbour_that_kills_never_exhausts(most, batch):
     for _ in range(3 * most):
         outcomes = world.event(left, batch=batch)
         if outcomes is not None:
-            left = [name for name, one in zip(left, outcomes, strict=True) if not one.finished]
+            left = [name for name, outcome in zip(left, outcomes, strict=True) if not outcome.finished]
     assert left == []
     assert [dead_letter.lineage.id for dead_letter in world.dead_letters.outgoing_messages] == ["killer"]
     assert sum(name == "killer" for name, _ in world.runs) == most
@@ -147,7 +147,7 @@ def test_the_last_start_of_a_batch_handler_has_a_call_of_its_own():
     world = Mortal(Queue("orders", max_attempts=2), kills=lambda _: len(world.runs) == 3)
     assert world.event(["a", "b", "c"], batch=True) is None
     outcomes = world.event(["a", "b", "c", "d"], batch=True)
-    assert [one.reason for one in outcomes or ()] == ["done"] * 4
+    assert [outcome.reason for outcome in outcomes or ()] == ["done"] * 4
     assert world.calls == [["a", "b", "c"], ["d"], ["a"], ["b"], ["c"]]
 
 
@@ -206,9 +206,13 @@ def test_a_message_that_only_waits_is_no_failure(caplog, is_async):
 
     store, clock = MemoryStore(), FakeClock()
     for _ in range(20):
-        (one,) = run(bound_for(poll, store=store, clock=clock), [message({})])
-        assert (one.outcome.disposition, one.outcome.reason, one.outcome.attempt) == ("abandon", "rescheduled", 1)
-        assert one.outcome.delay == timedelta(seconds=60)
+        (delivery,) = run(bound_for(poll, store=store, clock=clock), [message({})])
+        assert (delivery.outcome.disposition, delivery.outcome.reason, delivery.outcome.attempt) == (
+            "abandon",
+            "rescheduled",
+            1,
+        )
+        assert delivery.outcome.delay == timedelta(seconds=60)
         clock.advance(60)
     assert {(entry.levelname, entry.exc_info) for entry in caplog.records} == {("INFO", None)}
     assert Reason.RESCHEDULED in NOT_AN_ATTEMPT
@@ -224,8 +228,8 @@ def test_a_rescheduled_copy_keeps_its_attempts():
 
     copies = Outbox()
     bound = bound_for(poll, store=MemoryStore(), copies=copies, delays=Delays.COPY)
-    (one,) = handle(bound, [message({})])
-    assert (one.outcome.reason, one.outcome.copied, one.outcome.delay) == ("rescheduled", True, HOUR)
+    (delivery,) = handle(bound, [message({})])
+    assert (delivery.outcome.reason, delivery.outcome.copied, delivery.outcome.delay) == ("rescheduled", True, HOUR)
     assert (copies.outgoing_messages[0].lineage.attempts, copies.outgoing_messages[0].lineage.copy_number) == (0, 1)
 
 
@@ -269,8 +273,8 @@ def test_without_a_store_many_deliveries_are_not_many_attempts(delivery):
 
     dead_letters = Outbox()
     for body, reason in (({}, "done"), ({"fail": 1}, "exhausted")):
-        (one,) = handle(bound_for(handler, dead_letters=dead_letters), [message(body, delivery=delivery)])
-        assert one.outcome.reason == reason
+        (settled,) = handle(bound_for(handler, dead_letters=dead_letters), [message(body, delivery=delivery)])
+        assert settled.outcome.reason == reason
     assert len(seen) == 2
     assert dead_letters.outgoing_messages[0].attributes["peeklock-detail"] == "ValueError: no"
 
@@ -282,8 +286,8 @@ def test_without_a_store_no_time_is_halted():
     def handler(payload: dict) -> None:
         raise AssertionError
 
-    (one,) = handle(bound_for(handler), [message({}, delivery=9)], timedelta(seconds=5))
-    assert one.outcome.reason == Reason.HALTED
+    (handled,) = handle(bound_for(handler), [message({}, delivery=9)], timedelta(seconds=5))
+    assert handled.outcome.reason == Reason.HALTED
 
 
 def test_without_a_store_ten_times_max_attempts_are_enough():
@@ -293,9 +297,9 @@ def test_without_a_store_ten_times_max_attempts_are_enough():
     def handler(payload: dict) -> None:
         raise AssertionError
 
-    (one,) = handle(bound_for(handler), [message({}, delivery=51)])
-    assert one.outcome.reason == Reason.EXHAUSTED
-    assert one.outcome.detail.startswith("delivered more than 10 times")
+    (handled,) = handle(bound_for(handler), [message({}, delivery=51)])
+    assert handled.outcome.reason == Reason.EXHAUSTED
+    assert handled.outcome.detail.startswith("delivered more than 10 times")
 
 
 @pytest.mark.parametrize("ends", [True, False])

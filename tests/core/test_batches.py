@@ -144,6 +144,6 @@ FAULTS = {
 def test_a_planted_fault_is_found(name):
     """Each rule of the schedule matters: without it a law breaks, and the way there is told."""
     schedule, case, law = FAULTS[name]
-    with pytest.raises(Broken, match=law) as found:
+    with pytest.raises(Broken, match=law) as raised:
         explore(case, schedule)
-    assert "event: " in str(found.value)
+    assert "event: " in str(raised.value)

@@ -21,7 +21,7 @@ def nested(depth: int, inner: bytes = b"1") -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (b"1", b"1.0"),
         (b"1", b"1e0"),
@@ -40,13 +40,13 @@ def nested(depth: int, inner: bytes = b"1") -> bytes:
         (nested(MAX_DEPTH - 1), nested(MAX_DEPTH - 1, b" 1.0 ")),
     ],
 )
-def test_what_says_the_same(one, other):
+def test_what_says_the_same(first, second):
     """Has one hash, however it is written. (trials 1.8)"""
-    assert hash_of(one) == hash_of(other)
+    assert hash_of(first) == hash_of(second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         (b"1.123456789012345678", b"1.123456789012345679"),
         (b"1e400", b"1e500"),
@@ -72,9 +72,9 @@ def test_what_says_the_same(one, other):
         (b"1e" + b"9" * 5000, b"1e" + b"9" * 5000 + b" "),
     ],
 )
-def test_what_does_not(one, other):
+def test_what_does_not(first, second):
     """Differs: numbers are exact, and what is no JSON is compared byte by byte. (trials 1.8)"""
-    assert hash_of(one) != hash_of(other)
+    assert hash_of(first) != hash_of(second)
 
 
 values = st.recursive(
@@ -85,13 +85,13 @@ values = st.recursive(
 
 
 @given(values, values)
-def test_only_equal_values_share_a_hash(one, other):
+def test_only_equal_values_share_a_hash(first, second):
     """In whatever form they are written. (trials 1.8)"""
-    compact = json.dumps(one, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
-    loose = json.dumps(one, indent=2, sort_keys=True).encode()
+    compact = json.dumps(first, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+    loose = json.dumps(first, indent=2, sort_keys=True).encode()
     assert hash_of(compact) == hash_of(loose)
-    same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
-    assert (hash_of(json.dumps(one).encode()) == hash_of(json.dumps(other).encode())) is same
+    same = json.dumps(first, sort_keys=True) == json.dumps(second, sort_keys=True)
+    assert (hash_of(json.dumps(first).encode()) == hash_of(json.dumps(second).encode())) is same
 
 
 @pytest.mark.parametrize("body", [b'{"a":1,"a":1}', b'[{"b":{"a":1,"\\u0061":2}}]'])

@@ -63,7 +63,7 @@ def test_when_every_thread_hangs_it_fails_at_once_until_a_call_returns():
 
 def test_calls_beyond_the_bound_wait_for_a_thread():
     pool = Pool(2, "test")
-    assert list(pool.map(lambda one, other: one + other, range(50), range(50))) == [2 * n for n in range(50)]
+    assert list(pool.map(lambda left, right: left + right, range(50), range(50))) == [2 * n for n in range(50)]
     assert pool._of_this_process().threads <= 2
 
 

@@ -125,8 +125,8 @@ def test_a_cut_lease_is_written_and_waited_for():
     (busy,) = handle(bound, [message({}, id="m-1")])
     assert (busy.outcome.reason, busy.outcome.delay) == ("busy", LONGEST_LEASE)
     clock.advance(LONGEST_LEASE)
-    (one,) = handle(bound, [message({}, id="m-1")])
-    assert one.outcome.reason == Reason.DONE
+    (delivery,) = handle(bound, [message({}, id="m-1")])
+    assert delivery.outcome.reason == Reason.DONE
 
 
 def test_a_version_from_a_clock_far_ahead_still_grows():
@@ -332,8 +332,8 @@ def test_a_bare_dead_letter_waits_for_its_record():
     script = Script({3: "before", 4: "before", 5: "before"})  # the claim, the verdict, and then this
     flaky = FlakyStore(MemoryStore(), script)
     bound = bound_for(handler, store=flaky, dead_letters=dead_letters)
-    (one,) = handle(bound, [message({})])
-    assert (one.outcome.disposition, dead_letters.outbox.outgoing_messages) == ("abandon", [])
+    (delivery,) = handle(bound, [message({})])
+    assert (delivery.outcome.disposition, dead_letters.outbox.outgoing_messages) == ("abandon", [])
 
 
 # -- redriven dead letters of a key that others have

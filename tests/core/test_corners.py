@@ -107,11 +107,11 @@ class Exploding:
 def test_any_failure_of_a_store_or_a_queue():
     """Means that it is not known to be there, and nothing more."""
     handler, _ = recording()
-    (one,) = handle(bound_for(handler, store=Exploding()), [message({})])
-    assert one.outcome.reason == Reason.UNAVAILABLE
-    assert "ZeroDivisionError" in str(one.outcome.error)
-    (one,) = handle(bound_for(handler, dead_letters=Exploding()), [message(b"{")])
-    assert one.outcome.reason == Reason.UNAVAILABLE
+    (delivery,) = handle(bound_for(handler, store=Exploding()), [message({})])
+    assert delivery.outcome.reason == Reason.UNAVAILABLE
+    assert "ZeroDivisionError" in str(delivery.outcome.error)
+    (delivery,) = handle(bound_for(handler, dead_letters=Exploding()), [message(b"{")])
+    assert delivery.outcome.reason == Reason.UNAVAILABLE
 
 
 def test_a_coroutine_batch_without_time():
@@ -125,7 +125,7 @@ def test_a_coroutine_batch_without_time():
     bound = bound_for(handler, store=store)
     messages = [message({}, id=name) for name in "ab"]
     settled = event_loop.run(handle_async(bound, messages, timedelta(seconds=50)))
-    assert [one.outcome.reason.value for one in settled] == ["done", "halted"]
+    assert [delivery.outcome.reason.value for delivery in settled] == ["done", "halted"]
     assert store.records["orders#b"].state is State.WAITING
 
 
@@ -146,8 +146,8 @@ class Contended:
 def test_a_key_that_is_always_lost_is_busy():
     """After some tries."""
     handler, seen = recording()
-    (one,) = handle(bound_for(handler, store=Contended()), [message({})])
-    assert (one.outcome.reason, seen) == (Reason.BUSY, [])
+    (delivery,) = handle(bound_for(handler, store=Contended()), [message({})])
+    assert (delivery.outcome.reason, seen) == (Reason.BUSY, [])
 
 
 def test_what_is_done_is_told_at_info(caplog):
@@ -155,7 +155,7 @@ def test_what_is_done_is_told_at_info(caplog):
     caplog.set_level(logging.INFO, "peeklock")
     handler, _ = recording()
     handle(bound_for(handler, clock=SystemClock()), [message({}, group="g")])
-    (told,) = caplog.records
-    assert told.levelno == logging.INFO
-    assert told.peeklock["group"] == "g"
-    assert "reason=done" in told.getMessage()
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.peeklock["group"] == "g"
+    assert "reason=done" in record.getMessage()

@@ -73,7 +73,7 @@ def bound_by(runs: list[Any], way: str, **world: Any) -> BoundConsumer:
 def run(bound: BoundConsumer, messages: Any, seconds: float = LIMIT) -> tuple[list[str], float]:
     started = time.monotonic()
     settled = engine.run(bound, messages, timedelta(seconds=seconds))
-    return [one.outcome.reason.value for one in settled], time.monotonic() - started
+    return [delivery.outcome.reason.value for delivery in settled], time.monotonic() - started
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -95,7 +95,7 @@ def test_a_store_that_never_answers_a_record(way, caplog):
     reasons, took = run(bound_by(runs, way, store=store), [message({}, id="a")])
     assert (reasons, runs) == (["done"], [{}])
     assert took < LIMIT
-    assert [(one.msg, one.levelno) for one in caplog.records] == [("peeklock.unrecorded %s", logging.ERROR)]
+    assert [(record.msg, record.levelno) for record in caplog.records] == [("peeklock.unrecorded %s", logging.ERROR)]
     store.released.set()
 
 
@@ -187,8 +187,8 @@ def test_without_time_to_wait_what_happened_is_written_all_the_same(is_async, ca
 
     store = Telling()
     bound = bound_for(consumer(QUICK)(coroutine if is_async else handler), store=store, clock=clock)
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=10))
-    assert one.outcome.reason == Reason.DONE
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=10))
+    assert delivery.outcome.reason == Reason.DONE
     assert "peeklock.unrecorded" in caplog.text
     assert written.wait(10)
 
@@ -204,9 +204,9 @@ def test_without_time_nothing_is_sent(caplog):
 
     dead_letters = Outbox()
     bound = bound_for(handler, clock=clock, dead_letters=dead_letters)
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=10))
-    assert one.outcome.disposition == "abandon"
-    assert "could not be published" in one.outcome.detail
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=10))
+    assert delivery.outcome.disposition == "abandon"
+    assert "could not be published" in delivery.outcome.detail
     assert not dead_letters.outgoing_messages
 
 
@@ -223,12 +223,12 @@ def test_an_error_of_a_round_that_ends_the_process_leaves():
 @pytest.mark.parametrize("way", WAYS)
 def test_the_first_use_of_an_sdk_is_not_the_handlers_time(way):
     """It takes three time-outs, and neither times out nor counts (trials 1.20)."""
-    made: list[float] = []
+    clients: list[float] = []
 
     @per_process
     def client() -> str:
         time.sleep(0.6)
-        made.append(time.monotonic())
+        clients.append(time.monotonic())
         return "client"
 
     @per_process
@@ -243,8 +243,8 @@ def test_the_first_use_of_an_sdk_is_not_the_handlers_time(way):
 
     declared = consumer(QUICK)(coroutine if way == "async" else handler)
     bound = bound_for(declared, store=MemoryStore(), clock=SystemClock(), parallel=1 + (way == "threads"))
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=30))
-    assert (one.outcome.reason.value, one.outcome.attempt, len(made)) == ("done", 1, 1)
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=30))
+    assert (delivery.outcome.reason.value, delivery.outcome.attempt, len(clients)) == ("done", 1, 1)
 
 
 @pytest.mark.parametrize("way", ["inline", "threads"])

@@ -394,9 +394,9 @@ SECRET = "secret-value"
 )
 def test_what_is_wrong_and_where(hint, body, where):
     """And never the value."""
-    with pytest.raises(InvalidMessage, match=where) as found:
+    with pytest.raises(InvalidMessage, match=where) as raised:
         decoder(hint, "p")(Message(id="m", body=body, queue="q"))
-    assert SECRET not in str(found.value)
+    assert SECRET not in str(raised.value)
 
 
 def test_a_decoder_of_ones_own():
@@ -496,9 +496,9 @@ def test_what_send_sends_is_read(hint, payload):
 )
 def test_a_text_that_its_type_does_not_allow(hint, body, why):
     """Without its value."""
-    with pytest.raises(InvalidMessage, match=why) as found:
+    with pytest.raises(InvalidMessage, match=why) as raised:
         decoder(hint, "p")(told(body))
-    assert SECRET not in str(found.value)
+    assert SECRET not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -731,10 +731,10 @@ def test_a_key_needs_a_store(caplog):
 def test_what_is_kept_in_memory_is_said(caplog):
     """Where an address says so: a dead letter would be gone with its process, and a key with it."""
     bind(plain, dead_letter="memory://", store="memory://", queue=Outbox()).bound()
-    (told,) = caplog.records
-    assert told.levelno == logging.WARNING
-    assert "memory:// as dead-letter queue" in told.getMessage()
-    assert "memory:// as store" in told.getMessage()
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "memory:// as dead-letter queue" in record.getMessage()
+    assert "memory:// as store" in record.getMessage()
     caplog.clear()
     bind(plain, dead_letter=Outbox(), store=MemoryStore(), queue=Outbox()).bound()
     with environment(PEEKLOCK_ORDERS_DEAD_LETTER="memory://", PEEKLOCK_STORE="memory://"):
@@ -828,7 +828,7 @@ def test_the_kit():
     assert delay <= timedelta(seconds=2)
     assert deliver(charge, b'{"order_id":').reason == "invalid"
     assert deliver(charge_async, Order(order_id="o")).reason == "done"
-    assert [one.reason for one in deliver_all(store_rows, [Row(1), Row(2)])] == ["retry", "done"]
+    assert [outcome.reason for outcome in deliver_all(store_rows, [Row(1), Row(2)])] == ["retry", "done"]
     fetched = consumer(QUEUE, decode=unreachable)(unfetched)
     assert deliver(fetched, b"orders/7.json").reason == "retry"
     clock = FakeClock()

@@ -26,7 +26,7 @@ HOUR = timedelta(hours=1)
 
 
 def outcomes(settled: Any) -> list[tuple[str, str]]:
-    return [(one.outcome.disposition.value, one.outcome.reason.value) for one in settled]
+    return [(delivery.outcome.disposition.value, delivery.outcome.reason.value) for delivery in settled]
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -61,8 +61,8 @@ def test_the_last_attempt_is_dead_lettered_with_the_reason(stored):
     handler, seen = recording()
     dead_letters = Outbox()
     bound = bound_for(handler, store=MemoryStore() if stored else None, dead_letters=dead_letters)
-    (one,) = handle(bound, [message({"error": "boom"}, lineage=Lineage(id="m", attempts=2))])
-    assert (one.outcome.reason, one.outcome.attempt, len(seen)) == (Reason.EXHAUSTED, 3, 1)
+    (delivery,) = handle(bound, [message({"error": "boom"}, lineage=Lineage(id="m", attempts=2))])
+    assert (delivery.outcome.reason, delivery.outcome.attempt, len(seen)) == (Reason.EXHAUSTED, 3, 1)
     (dead_letter,) = dead_letters.outgoing_messages
     assert dead_letter.attributes["peeklock-detail"] == "ValueError: boom"
     assert dead_letter.attributes["peeklock-attempts"] == "3"
@@ -108,9 +108,9 @@ def test_a_handler_or_a_hook_decides(decision, reason, delay, attempts, by_hook)
         raise ValueError if by_hook else decision
 
     store = MemoryStore()
-    (one,) = handle(bound_for(handler, store=store), [message({})])
-    assert one.outcome.reason == reason
-    assert one.outcome.delay == (None if delay is None else timedelta(seconds=delay))
+    (delivery,) = handle(bound_for(handler, store=store), [message({})])
+    assert delivery.outcome.reason == reason
+    assert delivery.outcome.delay == (None if delay is None else timedelta(seconds=delay))
     assert store.records["orders#m-1"].attempts == attempts
 
 
@@ -124,8 +124,8 @@ def test_a_hook_that_fails_decides_nothing(caplog):
     def handler(payload: dict) -> None:
         raise ValueError("x")
 
-    (one,) = handle(bound_for(handler), [message({})])
-    assert one.outcome.reason == Reason.RETRY
+    (delivery,) = handle(bound_for(handler), [message({})])
+    assert delivery.outcome.reason == Reason.RETRY
     assert "peeklock.on_error_failed" in caplog.text
 
 
@@ -138,7 +138,7 @@ def test_a_second_delivery_is_a_duplicate():
     assert len(seen) == 1
 
 
-def test_a_redriven_letter_really_runs_again():
+def test_a_redriven_dead_letter_really_runs_again():
     """A dead record stops its own life only."""
     handler, seen = recording()
     dead_letters = Outbox()
@@ -165,10 +165,10 @@ def test_a_busy_key_is_given_back_until_its_lease_ends():
     bound = bound_for(handler, store=store, clock=clock)
     with pytest.raises(KeyboardInterrupt):
         handle(bound, [message({"order_id": "o", "die": True})])
-    (one,) = handle(bound, [message({"order_id": "o"})])
-    assert one.outcome.reason == Reason.BUSY
-    assert one.outcome.delay is not None
-    clock.advance(one.outcome.delay)
+    (delivery,) = handle(bound, [message({"order_id": "o"})])
+    assert delivery.outcome.reason == Reason.BUSY
+    assert delivery.outcome.delay is not None
+    clock.advance(delivery.outcome.delay)
     assert outcomes(handle(bound, [message({"order_id": "o"})])) == [("complete", "done")]
     assert seen == [1, 2]
 
@@ -177,8 +177,8 @@ def test_the_store_is_down_before_the_handler():
     """Unavailable: not run, not counted, given back."""
     handler, seen = recording()
     script = Script({1: "before", 2: "before", 3: "before"})
-    (one,) = handle(bound_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
-    assert (one.outcome.disposition, one.outcome.reason) == (Disposition.ABANDON, Reason.UNAVAILABLE)
+    (delivery,) = handle(bound_for(handler, store=FlakyStore(MemoryStore(), script)), [message({})])
+    assert (delivery.outcome.disposition, delivery.outcome.reason) == (Disposition.ABANDON, Reason.UNAVAILABLE)
     assert seen == []
 
 
@@ -202,15 +202,15 @@ def test_a_success_that_cannot_be_recorded_is_completed_all_the_same(caplog):
     assert caplog.records[0].levelno == logging.ERROR
 
 
-def test_a_letter_that_cannot_be_published_brings_the_message_back():
+def test_a_dead_letter_that_cannot_be_published_brings_the_message_back():
     """The verdict stands: the next delivery publishes the dead letter and does not run the handler."""
     handler, seen = recording()
     clock, store, outbox = FakeClock(), MemoryStore(), Outbox()
     bound = bound_for(
         handler, store=store, clock=clock, dead_letters=FlakySender(outbox, Script({1: "before", 2: "short"}))
     )
-    (one,) = handle(bound, [message({"error": "fatal"})])
-    assert (one.outcome.disposition, one.outcome.reason) == (Disposition.ABANDON, Reason.RETRY)
+    (delivery,) = handle(bound, [message({"error": "fatal"})])
+    assert (delivery.outcome.disposition, delivery.outcome.reason) == (Disposition.ABANDON, Reason.RETRY)
     assert store.records["orders#m-1"].state is State.DEAD_LETTERING
     assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("abandon", "unavailable")]
     assert outcomes(handle(bound, [message({"error": "fatal"})])) == [("dead_letter", "fatal")]
@@ -231,12 +231,16 @@ class TestCopies:
         """The copy carries its attempts, copy number and delay; the platform is told that this delivery is finished."""
         handler, seen = recording()
         bound = self.bound(handler)
-        (one,) = handle(bound, [message({"error": "x"})])
-        assert (one.outcome.reason, one.outcome.copied, one.outcome.finished) == (Reason.RETRY, True, True)
+        (delivery,) = handle(bound, [message({"error": "x"})])
+        assert (delivery.outcome.reason, delivery.outcome.copied, delivery.outcome.finished) == (
+            Reason.RETRY,
+            True,
+            True,
+        )
         (copy,) = self.copies.outgoing_messages
         assert copy.lineage == Lineage(id="m-1", copy_number=1, attempts=1)
         assert copy.id == "m-1.0.1.peeklock"
-        assert copy.delay == one.outcome.delay
+        assert copy.delay == delivery.outcome.delay
         assert outcomes(handle(bound, [message({"error": "x"})])) == [("complete", "superseded")]
         assert outcomes(handle(bound, [message({}, lineage=copy.lineage)])) == [("complete", "done")]
         assert len(seen) == 2
@@ -246,8 +250,8 @@ class TestCopies:
         handler, seen = recording()
         bound = self.bound(handler)
         bound = replace(bound, copies=FlakySender(self.copies, Script({1: "before", 2: "before"})))
-        (one,) = handle(bound, [message({"error": "x"})])
-        assert (one.outcome.reason, one.outcome.copied) == (Reason.RETRY, False)
+        (delivery,) = handle(bound, [message({"error": "x"})])
+        assert (delivery.outcome.reason, delivery.outcome.copied) == (Reason.RETRY, False)
         assert outcomes(handle(bound, [message({"error": "x"})])) == [("abandon", "unavailable")]
         assert outcomes(handle(bound, [message({"error": "x"})])) == [("complete", "superseded")]
         assert [outgoing.lineage.copy_number for outgoing in self.copies.outgoing_messages] == [1]
@@ -257,15 +261,15 @@ class TestCopies:
         """A copy without its record could run beside the original."""
         handler, _ = recording()
         store = FlakyStore(MemoryStore(), Script(dict.fromkeys((2, 3, 4), "before")))
-        (one,) = handle(self.bound(handler, store=store), [message({"error": "x"})])
-        assert (one.outcome.reason, one.outcome.copied) == (Reason.RETRY, False)
+        (delivery,) = handle(self.bound(handler, store=store), [message({"error": "x"})])
+        assert (delivery.outcome.reason, delivery.outcome.copied) == (Reason.RETRY, False)
         assert self.copies.outgoing_messages == []
 
     def test_a_grouped_message_is_never_copied(self):
         """A copy would be overtaken by its group."""
         handler, _ = recording()
-        (one,) = handle(self.bound(handler), [message({"error": "x"}, group="g")])
-        assert (one.outcome.copied, self.copies.outgoing_messages) == (False, [])
+        (delivery,) = handle(self.bound(handler), [message({"error": "x"}, group="g")])
+        assert (delivery.outcome.copied, self.copies.outgoing_messages) == (False, [])
 
     @pytest.mark.parametrize("published", [True, False])
     def test_a_binding_that_lost_its_copies_runs_the_message(self, published):
@@ -297,20 +301,20 @@ class TestOrder:
         bodies = [({"error": "x"}, "a"), ({"n": 2}, "a"), ({"n": 3}, "b"), ({"n": 4}, "a")]
         messages = [message(body, id=f"m-{n}", group=group) for n, (body, group) in enumerate(bodies)]
         settled = handle(bound_for(handler, store=store), messages)
-        assert [one.outcome.reason.value for one in settled] == ["retry", "halted", "done", "halted"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["retry", "halted", "done", "halted"]
         assert [payload.get("n") for payload in seen] == [None, 3]
         assert store.records["orders#m-1"].state is State.WAITING
         assert store.records["orders#m-1"].attempts == 0
 
     @pytest.mark.parametrize("stored", [True, False])
-    def test_a_group_goes_on_after_a_letter(self, stored):
+    def test_a_group_goes_on_after_a_dead_letter(self, stored):
         """A dead letter is out of the way."""
         handler, seen = recording()
         messages = [
             message(body, id=f"m-{n}", group="a") for n, body in enumerate([{"error": "fatal"}, b"{", {"n": 2}])
         ]
         settled = handle(bound_for(handler, store=MemoryStore() if stored else None), messages)
-        assert [one.outcome.reason.value for one in settled] == ["fatal", "invalid", "done"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["fatal", "invalid", "done"]
         assert len(seen) == 2
 
     def test_the_second_of_two_with_one_key_waits_and_is_a_duplicate(self):
@@ -318,9 +322,9 @@ class TestOrder:
         handler, seen = recording(key="k")
         store = CountingStore()
         settled = handle(bound_for(handler, store=store), [message({"k": 1}, id="a"), message({"k": 1}, id="b")])
-        assert [one.outcome.reason.value for one in settled] == ["done", "duplicate"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done", "duplicate"]
         assert (store.sizes, len(seen)) == ([1, 1], 1)
-        assert [one.key for one in settled] == ["1", "1"]
+        assert [delivery.key for delivery in settled] == ["1", "1"]
 
     def test_a_suspect_runs_last_and_alone(self):
         """A message that may have killed its process is claimed on its own, after all others have ended."""
@@ -343,7 +347,7 @@ class TestOrder:
             replace(bound, store=counting),
             [message({"n": 0}, id="m-0"), message({"n": 1}, id="m-1"), message({"n": 2}, id="m-2")],
         )
-        assert [one.outcome.reason.value for one in settled] == ["done"] * 3
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done"] * 3
         assert order[-1] == 0
         assert counting.sizes[0] == 3
 
@@ -362,7 +366,7 @@ class TestOrder:
                 store.gate.set()
 
         settled = handle(bound_for(handler, store=store), [message({"n": n}, id=f"m-{n}") for n in range(10)])
-        assert [one.outcome.reason.value for one in settled] == ["done"] * 10
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done"] * 10
         assert store.sizes[0] == 10
         assert sum(store.sizes) == 20
         assert len(store.sizes) <= 4
@@ -382,7 +386,7 @@ class TestDeadline:
 
         bound = bound_for(handler, store=store, clock=clock)
         settled = handle(bound, [message({}, id=f"m-{n}") for n in range(4)], timedelta(seconds=70))
-        assert [one.outcome.reason.value for one in settled] == ["done", "done", "halted", "halted"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done", "done", "halted", "halted"]
         assert settled[2].outcome.delay == timedelta()
         record = store.records["orders#m-2"]
         assert (record.state, record.attempts) == (State.WAITING, 0)
@@ -412,7 +416,7 @@ class TestDeadline:
         clock.advance(HOUR)
         before = store.records["orders#a"]
         settled = handle(bound, [message({}, id="a"), message({}, id="b")], timedelta(seconds=50))
-        assert [one.outcome.reason.value for one in settled] == ["halted", "done"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["halted", "done"]
         assert store.records["orders#a"] == before
 
 
@@ -429,7 +433,7 @@ class TestBatchHandler:
             return {"m-1": ValueError("x"), "m-2": None}
 
         settled = handle(bound_for(handler, store=MemoryStore()), [message({"n": n}, id=f"m-{n}") for n in range(3)])
-        assert [one.outcome.reason.value for one in settled] == ["done", "retry", "done"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done", "retry", "done"]
         assert calls == [3]
 
     def test_what_it_raises_is_the_failure_of_all(self):
@@ -457,11 +461,11 @@ class TestBatchHandler:
 
         messages = [message({"n": n}, id=f"m-{n}", group=group) for n, group in enumerate(["a", "a", "b", None])]
         settled = event_loop.run(handle_async(bound_for(handler, store=MemoryStore()), messages))
-        assert [one.outcome.reason.value for one in settled] == ["done"] * 4
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done"] * 4
         assert calls == [[0, 2, 3], [1]]
 
     @pytest.mark.parametrize("stored", [True, False])
-    def test_a_letter_in_the_batch_does_not_halt_the_others(self, stored):
+    def test_a_dead_letter_in_the_batch_does_not_halt_the_others(self, stored):
         """The call waits for what the store and the queue still have to say, and no longer."""
         calls: list[int] = []
 
@@ -471,7 +475,7 @@ class TestBatchHandler:
 
         messages = [message({}, id="a"), message(b"{", id="b"), message({}, id="c")]
         settled = handle(bound_for(handler, store=MemoryStore() if stored else None), messages)
-        assert [one.outcome.reason.value for one in settled] == ["done", "invalid", "done"]
+        assert [delivery.outcome.reason.value for delivery in settled] == ["done", "invalid", "done"]
         assert sum(calls) == 2
 
     def test_an_empty_batch_is_never_called(self):
@@ -507,14 +511,14 @@ def test_every_driver_comes_to_the_same(driver):
         sync_handler, _ = recording()
         bound = bound_for(sync_handler, store=store, dead_letters=dead_letters, parallel=parallel)
         if driver == "thread":
-            found: list[Any] = []
-            thread = threading.Thread(target=lambda: found.append(handle(bound, messages)))
+            results: list[Any] = []
+            thread = threading.Thread(target=lambda: results.append(handle(bound, messages)))
             thread.start()
             thread.join(20)
-            (settled,) = found
+            (settled,) = results
         else:
             settled = handle(bound, messages)
-    assert [one.outcome.reason.value for one in settled] == ["done", "retry", "fatal", "invalid", "done"]
+    assert [delivery.outcome.reason.value for delivery in settled] == ["done", "retry", "fatal", "invalid", "done"]
     assert len(dead_letters.outgoing_messages) == 2
 
 
@@ -534,24 +538,24 @@ def test_a_halted_group_of_ten_thousand():
     handler, seen = recording()
     messages = [message({"error": "x"}, id=f"m-{n}", group="g") for n in range(10_000)]
     settled = handle(bound_for(handler, store=MemoryStore()), messages)
-    assert [one.outcome.reason.value for one in settled] == ["retry"] + ["halted"] * 9_999
+    assert [delivery.outcome.reason.value for delivery in settled] == ["retry"] + ["halted"] * 9_999
     assert len(seen) == 1
 
 
 def test_the_message_tells_attempt_and_a_growing_fence():
     """The second parameter is the message under its claim."""
-    told: list[Message] = []
+    messages: list[Message] = []
 
     @consumer(QUEUE)
     def handler(payload: dict, message: Message) -> None:
-        told.append(message)
+        messages.append(message)
         raise ValueError
 
     bound = bound_for(handler, store=MemoryStore())
     handle(bound, [message({})])
     handle(bound, [message({})])
-    assert [one.attempt for one in told] == [1, 2]
-    assert 0 < told[0].fence < told[1].fence
+    assert [message.attempt for message in messages] == [1, 2]
+    assert 0 < messages[0].fence < messages[1].fence
 
 
 class Broken:
@@ -575,21 +579,21 @@ class Spans:
     """Remembers its spans."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     def running(self, message: Message, /) -> Spans:
-        self.told.append(f"run {message.id}")
+        self.calls.append(f"run {message.id}")
         return self
 
     def __enter__(self) -> None:
-        self.told.append("enter")
+        self.calls.append("enter")
 
     def __exit__(self, *exc: object) -> None:
-        self.told.append("exit")
+        self.calls.append("exit")
 
     def settled(self, platform: str, settled: Any, /) -> None:
-        one: Settled = settled[0]
-        self.told.append(f"{platform} {one.outcome.reason}")
+        delivery: Settled = settled[0]
+        self.calls.append(f"{platform} {delivery.outcome.reason}")
 
 
 @pytest.mark.parametrize("batch", [True, False])
@@ -603,7 +607,7 @@ def test_a_span_is_around_each_run(batch):
         return None
 
     handle(bound_for(many if batch else single, observer=spans), [message({})])
-    assert spans.told == ["run m-1", "enter", "exit", "test done"]
+    assert spans.calls == ["run m-1", "enter", "exit", "test done"]
 
 
 def test_a_fault_of_ours_costs_one_message_only(caplog):

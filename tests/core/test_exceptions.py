@@ -87,8 +87,8 @@ def bound_by(error: Any, way: str = "inline", **world: Any) -> BoundConsumer:
 
 
 def outcome(bound: BoundConsumer, **delivery: Any) -> Any:
-    (one,) = engine.run(bound, [message({}, **delivery)])
-    return one.outcome
+    (settled,) = engine.run(bound, [message({}, **delivery)])
+    return settled.outcome
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -135,8 +135,8 @@ def test_a_store_and_a_queue_may_raise_it(error):
             raise error
 
     assert outcome(bound_by(ValueError(), store=Failing())).reason == Reason.UNAVAILABLE
-    (one,) = engine.run(bound_by(ValueError(), dead_letters=Failing()), [message(b"{")])
-    assert one.outcome.reason == Reason.UNAVAILABLE
+    (delivery,) = engine.run(bound_by(ValueError(), dead_letters=Failing()), [message(b"{")])
+    assert delivery.outcome.reason == Reason.UNAVAILABLE
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -320,7 +320,7 @@ def test_what_ends_a_generator_a_task_or_a_process_is_a_failure_of_its_message(w
 
     bound = bound_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
     settled = engine.run(bound, [message({"raise": 1}, id="a"), message({}, id="b")])
-    assert [one.outcome.reason.value for one in settled] == ["retry", "done"]
+    assert [delivery.outcome.reason.value for delivery in settled] == ["retry", "done"]
     assert len(runs) == 2
 
 
@@ -388,7 +388,7 @@ def test_an_answer_of_a_batch_handler_that_says_nothing(name, way):
 
     bound = bound_for(coroutine if way == "async" else handler, store=MemoryStore(), parallel=1 + (way == "threads"))
     settled = engine.run(bound, [message({}, id=f"m-{n}") for n in range(3)])
-    assert [one.outcome.reason.value for one in settled] == ["retry"] * 3
+    assert [delivery.outcome.reason.value for delivery in settled] == ["retry"] * 3
 
 
 def test_the_error_of_such_an_answer_names_the_fix():
@@ -438,5 +438,5 @@ def test_a_child_task_that_wants_to_end_the_process_fails_its_message(way, error
 
     bound = bound_for(handler, parallel=2)
     settled = engine.run(bound, [message({"n": 1}, id="a"), message({}, id="b")], timedelta(seconds=40))
-    assert [one.outcome.reason for one in settled] == ["done" if way == "forgotten" else "retry", "done"]
+    assert [delivery.outcome.reason for delivery in settled] == ["done" if way == "forgotten" else "retry", "done"]
     assert engine.run(bound, [message({})], timedelta(seconds=40))[0].outcome.reason == "done"

@@ -71,7 +71,7 @@ def failing(*errors: BaseException | None) -> Any:
 
 
 def settle(bound: BoundConsumer, *messages: Message) -> list[Outcome]:
-    return [one.outcome for one in run(bound, messages)]
+    return [delivery.outcome for delivery in run(bound, messages)]
 
 
 FETCHING = [
@@ -164,7 +164,7 @@ def test_a_fetch_that_fails_halts_its_group(store):
     handle = handling(decode=failing(None, ConnectionError("reset")))
     bound = bound_for(handle, store=MemoryStore() if store else None)
     messages = [message(name.encode(), id=name, group="g") for name in ("a", "b", "c")]
-    assert [one.reason for one in settle(bound, *messages)] == ["done", "retry", "halted"]
+    assert [outcome.reason for outcome in settle(bound, *messages)] == ["done", "retry", "halted"]
     assert ran == [{"id": "a"}]
 
 
@@ -179,12 +179,12 @@ def test_an_async_handler(store):
     bound = bound_for(handle, store=MemoryStore() if store else None)
     first, second = settle(bound, message(b"a", id="a"), message(b"b", id="b"))
     assert (first.reason, second.reason, second.delay) == ("retry", "retry", timedelta(seconds=5))
-    assert [one.reason for one in settle(bound, message(b"a", id="a", delivery=2))] == ["done"]
+    assert [outcome.reason for outcome in settle(bound, message(b"a", id="a", delivery=2))] == ["done"]
     assert ran == [{"id": "a"}]
 
 
 @pytest.mark.parametrize(
-    ("platform", "told", "copies"),
+    ("platform", "answer", "copies"),
     [
         (sqs, {"batchItemFailures"}, 0),
         (servicebus, None, 1),
@@ -193,7 +193,7 @@ def test_an_async_handler(store):
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_every_platform_delivers_it_again(platform, told, copies):
+def test_every_platform_delivers_it_again(platform, answer, copies):
     """Each has its own way, and none forgets the message. (trials 1.9)"""
     name = platform.__name__.split(".")[-2]
     event = json.loads((ROOT / "events" / name / "single.json").read_text())
@@ -208,7 +208,7 @@ def test_every_platform_delivers_it_again(platform, told, copies):
     if name == "sqs":
         assert len(said["batchItemFailures"]) == 1
     else:
-        assert said == told
+        assert said == answer
     assert (len(box.outgoing_messages), dead_letters.outgoing_messages, ran) == (copies, [], [])
 
 
@@ -220,7 +220,10 @@ def test_its_neighbours_in_a_batch_handler_run():
         ran.extend(rows)
 
     bound = bound_for(handle, store=MemoryStore())
-    assert [one.reason for one in settle(bound, message(b"a", id="a"), message(b"b", id="b"))] == ["retry", "done"]
+    assert [outcome.reason for outcome in settle(bound, message(b"a", id="a"), message(b"b", id="b"))] == [
+        "retry",
+        "done",
+    ]
     assert ran == [{"id": "b"}]
 
 

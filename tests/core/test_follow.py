@@ -34,11 +34,11 @@ def test_runs_and_settlements_are_told():
         with environment(PEEKLOCK_FOLLOW=f"127.0.0.1:{listener.getsockname()[1]}"):
             entry = sqs.bind(handle, dead_letter=Outbox(), client=object())
             entry({"Records": [record("m-1", '{"secret": 1}'), record("m-2", '{"fail": 1}')]}, None)
-        told = told_to(listener, 4)
-    assert [next(iter(one)) for one in told] == ["started", "started", "settled", "settled"]
-    assert told[0]["started"]["message_id"] == "m-1"
-    assert told[0]["started"]["platform"] == "sqs"
-    assert told[2]["settled"] | {"duration_ms": 0} == {
+        notices = told_to(listener, 4)
+    assert [next(iter(notice)) for notice in notices] == ["started", "started", "settled", "settled"]
+    assert notices[0]["started"]["message_id"] == "m-1"
+    assert notices[0]["started"]["platform"] == "sqs"
+    assert notices[2]["settled"] | {"duration_ms": 0} == {
         "platform": "sqs",
         "queue": "orders",
         "message_id": "m-1",
@@ -48,8 +48,8 @@ def test_runs_and_settlements_are_told():
         "reason": "done",
         "duration_ms": 0,
     }
-    assert told[3]["settled"]["reason"] == "retry"
-    assert "secret" not in json.dumps(told)
+    assert notices[3]["settled"]["reason"] == "retry"
+    assert "secret" not in json.dumps(notices)
 
 
 def test_nobody_listens():

@@ -11,7 +11,7 @@ from tests import pubsub_limits
 def test_the_stand_ins_hold_the_same() -> None:
     assert (targets.MAX_URL, tasks.MAX_BYTES) == (google_limits.TASK_URL, google_limits.TASK_BYTES)
     assert google_limits.TASK_DELAY.total_seconds() == tasks.MAX_AHEAD
-    least, most = (one.total_seconds() for one in google_limits.DISPATCH_DEADLINES)
+    least, most = (limit.total_seconds() for limit in google_limits.DISPATCH_DEADLINES)
     assert (least, most) == (tasks.SHORTEST, tasks.LONGEST)
     assert google_limits.DISPATCH_DEADLINE.total_seconds() == tasks.DEFAULT_DEADLINE
     assert (emulated.MAX_RATE, emulated.MAX_CONCURRENT) == (google_limits.QUEUE_RATE, google_limits.QUEUE_AT_ONCE)

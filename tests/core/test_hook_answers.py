@@ -113,8 +113,10 @@ def test_an_envelope_gives_a_body_and_attributes_and_nothing_else(unwrap):
     clock.advance(timedelta(seconds=100))
     (settled,) = run(bound, [message(copy.body, id="a", lineage=copy.lineage)], timedelta(seconds=100))
     assert settled.outcome.reason == "done"
-    assert [(one.id, one.body, dict(one.attributes)) for one in seen] == [("a", b"1", {"inner": "1"})] * 2
-    assert {one.content_type for one in seen} == {"text/plain"}
+    assert [(message.id, message.body, dict(message.attributes)) for message in seen] == [
+        ("a", b"1", {"inner": "1"})
+    ] * 2
+    assert {message.content_type for message in seen} == {"text/plain"}
 
 
 @pytest.mark.parametrize(("inner", "arrived", "seen"), [(1, 3, 3), (5, 1, 5)])

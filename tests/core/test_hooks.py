@@ -71,7 +71,7 @@ HOOKS: dict[str, Any] = {"decode": {"decode": decode}, "key": {"decode": lambda 
 
 
 def reasons(settled: Any) -> list[str]:
-    return [one.outcome.reason.value for one in settled]
+    return [delivery.outcome.reason.value for delivery in settled]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -336,4 +336,4 @@ def test_a_hook_that_uses_the_alarm_itself(after):
         hang()
 
     settled = run(bound_for(handler), [message({}, id=name) for name in "ab"])
-    assert [one.outcome.reason for one in settled] == ["timeout", "timeout"]
+    assert [delivery.outcome.reason for delivery in settled] == ["timeout", "timeout"]

@@ -38,7 +38,7 @@ def bound_by(handler: Any, store: Any = None, **world: Any) -> BoundConsumer:
 
 
 def reasons(settled: Any) -> list[str]:
-    return [one.outcome.reason.value for one in settled]
+    return [delivery.outcome.reason.value for delivery in settled]
 
 
 class Stuck:
@@ -77,8 +77,8 @@ def test_what_never_got_a_thread_never_runs():
     stuck, store = Stuck(), MemoryStore()
     crowded = replace(bound_by(stuck.consumer(), store), handlers=Pool(1, "test"))
     occupied = crowded.handlers.submit(lambda: stuck.release.wait(60))
-    (one,) = handle(crowded, [message({"n": 1})], _seconds(2))
-    assert (one.outcome.reason.value, stuck.runs) == ("halted", [])
+    (delivery,) = handle(crowded, [message({"n": 1})], _seconds(2))
+    assert (delivery.outcome.reason.value, stuck.runs) == ("halted", [])
     record = store.records["orders#m-1"]
     assert (record.state, record.attempts) == (State.WAITING, 0)
     stuck.release.set()
@@ -152,14 +152,14 @@ def test_a_handler_in_a_thread_is_interrupted(is_batch):
     """It has ended, so its lease is let go and the next delivery runs; its thread is not used again (trials 1.14)."""
     spinning, store = Spinning(), MemoryStore()
     bound = bound_by(spinning.consumer(is_batch=is_batch), store)
-    (one,) = handle(bound, [message({"hang": 1})])
-    assert (one.outcome.reason.value, one.outcome.attempt) == ("timeout", 1)
-    assert "interrupted" in one.outcome.detail
-    assert one.duration > 0.05
+    (delivery,) = handle(bound, [message({"hang": 1})])
+    assert (delivery.outcome.reason.value, delivery.outcome.attempt) == ("timeout", 1)
+    assert "interrupted" in delivery.outcome.detail
+    assert delivery.duration > 0.05
     record = store.records["orders#m-1"]
     assert (record.state, record.attempts) == (State.WAITING, 1)
-    (one,) = handle(bound, [message({})])
-    assert (one.outcome.reason.value, one.outcome.attempt) == ("done", 2)
+    (delivery,) = handle(bound, [message({})])
+    assert (delivery.outcome.reason.value, delivery.outcome.attempt) == ("done", 2)
     first, second = spinning.threads
     first.join(10)
     assert not first.is_alive()
@@ -294,7 +294,7 @@ def test_what_blocks_in_c_is_not_interrupted_where_that_would_hang(monkeypatch):
     """The thread has not worked since the last look, so it is unknown when the exception would arrive."""
     raised: list[Any] = []
     monkeypatch.setattr(interrupt, "HANGS_WHEN_TRACED", True)
-    monkeypatch.setattr(interrupt, "_exception_setter", lambda: lambda *told: raised.append(told))
+    monkeypatch.setattr(interrupt, "_exception_setter", lambda: lambda *call: raised.append(call))
     gate, target = _thread.allocate_lock(), Target()
     gate.acquire()
     thread = threading.Thread(target=lambda: target.begin() and target.call(lambda: gate.acquire()))  # noqa: PLW0108 - a frame of its own
@@ -375,8 +375,8 @@ def test_where_an_exception_does_harm():
     items: queue.Queue[int] = queue.LifoQueue()
     event, gate = threading.Event(), _thread.allocate_lock()
     gate.acquire()
-    other = threading.Thread(target=lambda: event.wait(10))
-    other.start()
+    waiter = threading.Thread(target=lambda: event.wait(10))
+    waiter.start()
 
     def pause() -> None:
         gate.acquire(True, 10)
@@ -386,7 +386,7 @@ def test_where_an_exception_does_harm():
     assert blocks_in(lambda: event.wait(10), "wait", fragile=False)
     assert blocks_in(pause, "pause", fragile=False)
     joins = "_wait_for_tstate_lock" if sys.version_info < (3, 13) else "join"
-    assert blocks_in(other.join, joins, fragile=True)
+    assert blocks_in(waiter.join, joins, fragile=True)
     event.set()
     gate.release()
     items.put(1)
@@ -435,8 +435,8 @@ def test_a_handler_that_takes_a_lock_at_its_time_is_interrupted_after_it():
         while True:
             time.sleep(0.001)
 
-    (one,) = handle(bound_by(handler), [message({})])
-    assert "interrupted" in one.outcome.detail
+    (delivery,) = handle(bound_by(handler), [message({})])
+    assert "interrupted" in delivery.outcome.detail
     assert time.monotonic() > over
 
 
@@ -459,12 +459,12 @@ class Counting(Schedule):
 @pytest.mark.parametrize("is_async", [False, True])
 def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch):
     """The rest is halted, also what was not admitted yet, and the driver does not spin (trials 1.24)."""
-    made: list[Counting] = []
+    slots: list[Counting] = []
 
     class Kept(Counting):
         def __init__(self, *arguments: Any) -> None:
             super().__init__(*arguments)
-            made.append(self)
+            slots.append(self)
 
     monkeypatch.setattr("peeklock.engine.run.Schedule", Kept)
     release = threading.Event()
@@ -487,7 +487,7 @@ def test_without_a_store_a_slot_that_is_gone_stops_nothing(is_async, monkeypatch
     else:
         settled = _in_thread(lambda: handle(bound_by(sync, parallel=1), messages, _seconds(20)))
     assert reasons(settled) == ["timeout"] + ["halted"] * 4
-    assert made[0].turns < 20
+    assert slots[0].turns < 20
     release.set()
 
 
@@ -666,11 +666,11 @@ def test_a_late_end_leaves_the_record_of_another_alone():
     """The lease was over, and the key has another owner."""
     store = MemoryStore()
     bound, deadline, delivery = _late_delivery(store)
-    other = replace(store.records["orders#m-1"], owner="another", version=7)
-    store.records["orders#m-1"] = other
+    theirs = replace(store.records["orders#m-1"], owner="another", version=7)
+    store.records["orders#m-1"] = theirs
     watch(bound, deadline, {Done(): EndedCall([delivery], [None])})
     _settle(bound)
-    assert store.records["orders#m-1"] is other
+    assert store.records["orders#m-1"] is theirs
 
 
 def test_a_late_end_without_a_thread_to_write_it_is_said(caplog):
@@ -718,8 +718,8 @@ def test_a_dead_letter_queue_that_hangs_holds_back_no_copy(is_async):
 
     dead_letters = DeadLetters()
     handler = consumer(Queue("orders", max_attempts=5, timeout=20))(fails_async if is_async else fails)
-    made = bound_by(handler, MemoryStore(), dead_letters=dead_letters, copies=Copies(), delays=Delays.COPY)
-    settled = run(made, [message({"n": n}, id=f"m-{n}") for n in range(3)])
+    bound = bound_by(handler, MemoryStore(), dead_letters=dead_letters, copies=Copies(), delays=Delays.COPY)
+    settled = run(bound, [message({"n": n}, id=f"m-{n}") for n in range(3)])
     assert reasons(settled) == ["fatal", "retry", "retry"]
     assert (len(copies.outgoing_messages), len(dead_letters.outgoing_messages)) == (2, 1)
 

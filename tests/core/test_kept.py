@@ -154,7 +154,7 @@ def test_nothing_is_kept_unless_asked():
 
     store = MemoryStore()
     assert [deliver(handle, {}, store=store).result for _ in range(2)] == [None, None]
-    assert [one.result for one in store.records.values()] == [""]
+    assert [record.result for record in store.records.values()] == [""]
 
 
 def test_a_failed_run_keeps_nothing():
@@ -198,11 +198,11 @@ def test_a_result_that_cannot_be_kept(value, hint, why, caplog):
     with caplog.at_level(logging.WARNING, "peeklock"):
         first = deliver(handle, {}, store=store)
     assert (first.reason, first.result) == (Reason.DONE, value)
-    (told,) = [one for one in caplog.records if one.msg == "peeklock.result_dropped %s"]
-    assert why in told.peeklock["detail"]
+    (dropped,) = [record for record in caplog.records if record.msg == "peeklock.result_dropped %s"]
+    assert why in dropped.peeklock["detail"]
     second = deliver(handle, {}, store=store)
     assert (second.reason, second.result) == (Reason.DUPLICATE, None)
-    assert [one.state for one in store.records.values()] == [State.DONE]
+    assert [record.state for record in store.records.values()] == [State.DONE]
 
 
 def test_the_largest_result():
@@ -218,7 +218,7 @@ def test_a_result_of_another_release(caplog):
     with caplog.at_level(logging.WARNING, "peeklock"):
         second = deliver(returning(Receipt(number="r", cents=1), Receipt), {}, store=store)
     assert (second.reason, second.result) == (Reason.DUPLICATE, None)
-    assert "peeklock.result_unreadable %s" in [one.msg for one in caplog.records]
+    assert "peeklock.result_unreadable %s" in [record.msg for record in caplog.records]
 
 
 def test_a_late_result_is_kept():
@@ -296,9 +296,9 @@ def test_a_key_with_another_body_is_invalid():
     store, dead_letters = MemoryStore(), Outbox()
     body = {"id": "a", "cents": 1}
     assert deliver(checked, body, id="m1", store=store).reason is Reason.DONE
-    other = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, dead_letters=dead_letters)
-    assert (other.disposition, other.reason) == (Disposition.DEAD_LETTER, Reason.INVALID)
-    assert "another body" in other.detail
+    second = deliver(checked, {"id": "a", "cents": 2}, id="m2", store=store, dead_letters=dead_letters)
+    assert (second.disposition, second.reason) == (Disposition.DEAD_LETTER, Reason.INVALID)
+    assert "another body" in second.detail
     assert [json.loads(outgoing.body) for outgoing in dead_letters.outgoing_messages] == [{"id": "a", "cents": 2}]
     assert deliver(checked, body, id="m1", store=store).reason is Reason.DUPLICATE
     assert deliver(checked, body, id="m3", store=store).reason is Reason.DUPLICATE
@@ -312,7 +312,7 @@ def test_in_one_batch():
     bodies: list[Any] = [{"id": "a", "n": 1}, {"id": "a", "n": 2}, {"n": 1, "id": "a"}]
     dead_letters = Outbox()
     outcomes = deliver_all(checked, bodies, dead_letters=dead_letters)
-    assert [one.reason for one in outcomes] == [Reason.DONE, Reason.INVALID, Reason.DUPLICATE]
+    assert [outcome.reason for outcome in outcomes] == [Reason.DONE, Reason.INVALID, Reason.DUPLICATE]
     assert len(dead_letters.outgoing_messages) == 1
 
 
@@ -359,7 +359,7 @@ def test_check_body_without_a_key():
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "same"),
+    ("first", "second", "same"),
     [
         (b'{"a": 1, "b": 2}', b'{"b":2,"a":1}', True),
         (b'{"a": 1}', b'{"a": 2}', False),
@@ -371,9 +371,9 @@ def test_check_body_without_a_key():
         ('"ü"'.encode(), b'"\\u00fc"', True),
     ],
 )
-def test_what_says_the_same_has_the_same_hash(one, other, same):
+def test_what_says_the_same_has_the_same_hash(first, second, same):
     """White space and the order of names say nothing; in anything but JSON each byte does."""
-    assert (hash_of(one) == hash_of(other)) is same
+    assert (hash_of(first) == hash_of(second)) is same
 
 
 def test_an_annotation_that_says_more():

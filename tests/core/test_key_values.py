@@ -127,10 +127,10 @@ def test_what_has_no_text(value):
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False), st.decimals(allow_nan=False, allow_infinity=False))
-def test_decimals_have_one_text_each(one, other):
+def test_decimals_have_one_text_each(first, second):
     """Whatever the precision of the context. (trials 1.6)"""
     with localcontext(prec=2):
-        assert (text_of(one) == text_of(other)) is (one.compare_total(other) == 0 or one == other)
+        assert (text_of(first) == text_of(second)) is (first.compare_total(second) == 0 or first == second)
 
 
 @given(st.integers())
@@ -358,7 +358,7 @@ def test_a_path_that_cannot(key, hint, why):
 class Filled(BaseModel):
     model_config = ConfigDict(extra="allow")
     name: str = "unknown"
-    made: uuid.UUID = Field(default_factory=uuid.uuid4)
+    created: uuid.UUID = Field(default_factory=uuid.uuid4)
     noted: Annotated[str, Field(default="unknown")]
     inner: Inner = Inner(sku=ID)
     named: dict[str, str] = {"name": "unknown"}
@@ -369,7 +369,7 @@ class Filled(BaseModel):
 class FilledRow:
     noted: Annotated[str, Field(default_factory=str)]
     name: str = "unknown"
-    made: str = dataclasses.field(default_factory=lambda: "unknown")
+    created: str = dataclasses.field(default_factory=lambda: "unknown")
     field: str = Field(default="unknown")
 
 
@@ -391,9 +391,9 @@ class Holder(BaseModel):
 @pytest.mark.parametrize(
     ("key", "hint", "place"),
     [
-        *[(name, Filled, f"Filled.{name}") for name in ("name", "made", "noted")],
+        *[(name, Filled, f"Filled.{name}") for name in ("name", "created", "noted")],
         *[(path, Filled, f"Filled.{path.split('.')[0]}") for path in ("inner.sku", "named.name")],
-        *[(name, FilledRow, f"FilledRow.{name}") for name in ("noted", "name", "made", "field")],
+        *[(name, FilledRow, f"FilledRow.{name}") for name in ("noted", "name", "created", "field")],
         ("field", FilledByPydantic, "FilledByPydantic.field"),
         ("noted", FilledShape, "FilledShape.noted"),
         *[(f"{step}.name", Holder, "Filled.name") for step in ("filled", "named.a", "either")],

@@ -132,12 +132,12 @@ def test_a_strict_function_is_the_same_to_a_reader():
     """Name, signature and annotations are kept."""
 
     @strict()
-    def function(one: int, /, two: int = 2, *, three: int = 3) -> int:
+    def function(first: int, /, second: int = 2, *, third: int = 3) -> int:
         """Add them."""
-        return one + two + three
+        return first + second + third
 
-    assert str(inspect.signature(function)) == "(one: 'int', /, two: 'int' = 2, *, three: 'int' = 3) -> 'int'"
-    assert (function.__doc__, function(1, 2, three=4), function(1, two=3)) == ("Add them.", 7, 7)
+    assert str(inspect.signature(function)) == "(first: 'int', /, second: 'int' = 2, *, third: 'int' = 3) -> 'int'"
+    assert (function.__doc__, function(1, 2, third=4), function(1, second=3)) == ("Add them.", 7, 7)
     with pytest.raises(TypeError):
         function()  # type: ignore[call-arg] # that it is one is the point
 

@@ -162,9 +162,9 @@ FAULTS = {
 def test_a_planted_fault_is_found(name):
     """Each rule matters: without it a law breaks, and the way there is told."""
     rules, case, law = FAULTS[name]
-    with pytest.raises(Broken, match=law) as found:
+    with pytest.raises(Broken, match=law) as raised:
         Explorer(case, rules).explore()
-    assert "w0 receives" in str(found.value)
+    assert "w0 receives" in str(raised.value)
 
 
 ON_A_STORE = [Case(lost_answers=1, redrives=0), Case(deaths=0, lost_answers=1, redrives=0, copies=True)]
@@ -207,6 +207,6 @@ STORE_FAULTS = {
 def test_a_fault_of_a_store_is_found(name):
     """The protocol's laws need each of the store's, and the way there is told."""
     fault, case, law = STORE_FAULTS[name]
-    with pytest.raises(Broken, match=law) as found:
+    with pytest.raises(Broken, match=law) as raised:
         Explorer(case, Rules(), faulty.Faulty(fault)).explore()
-    assert "w0 receives" in str(found.value)
+    assert "w0 receives" in str(raised.value)

@@ -58,7 +58,7 @@ def test_an_outage_of_the_store_says_what_is_wrong(caplog):
 def test_a_success_that_is_not_recorded_says_why(caplog):
     with caplog.at_level(logging.INFO, "peeklock"):
         assert deliver(handle, {}, store=Down(after=1)).reason == "done"
-    (unrecorded,) = [one for one in caplog.records if one.msg.startswith("peeklock.unrecorded")]
+    (unrecorded,) = [record for record in caplog.records if record.msg.startswith("peeklock.unrecorded")]
     assert unrecorded.peeklock["detail"] == "no table 'leases'"
 
 
@@ -103,7 +103,7 @@ def test_a_decision_that_is_returned_is_one(decision, reason):
         return decision
 
     assert [deliver(each, {}).reason for each in (returns, returns_async)] == [reason, reason]
-    assert [one.reason for one in deliver_all(returns, [{}, {}], parallel=2)] == [reason, reason]
+    assert [outcome.reason for outcome in deliver_all(returns, [{}, {}], parallel=2)] == [reason, reason]
 
 
 async def later(_: Any) -> None:
@@ -156,7 +156,10 @@ def test_without_a_store_the_last_time_out_is_the_end():
     dead_letters = Outbox()
     bound = bound_for(hangs, dead_letters=dead_letters)
     outcomes = [handle_event(bound, [message({}, delivery=n)])[0].outcome for n in (1, 2)]
-    assert [(one.disposition, one.reason) for one in outcomes] == [("abandon", "timeout"), ("dead_letter", "exhausted")]
+    assert [(outcome.disposition, outcome.reason) for outcome in outcomes] == [
+        ("abandon", "timeout"),
+        ("dead_letter", "exhausted"),
+    ]
     assert len(dead_letters.outgoing_messages) == 1
 
 
@@ -197,8 +200,8 @@ def test_a_store_that_is_down_is_asked_less_and_less(delivery, seconds):
     def runs(payload: dict) -> None: ...
 
     bound = replace(bound_for(runs, store=Down()), random=Longest())
-    (one,) = handle_event(bound, [message({}, delivery=delivery)])
-    assert (one.outcome.reason, one.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
+    (settled,) = handle_event(bound, [message({}, delivery=delivery)])
+    assert (settled.outcome.reason, settled.outcome.delay) == ("unavailable", timedelta(seconds=seconds))
 
 
 class Lowering:

@@ -90,7 +90,7 @@ def test_no_handler_starts_without_its_whole_time():
     handler, seen = recording()
     for left, runs in ((30.89, 0), (30.9, 1)):
         settled = handle(bound_for(handler, store=MemoryStore()), [message({})], timedelta(seconds=left))
-        assert [one.outcome.reason for one in settled] == [Reason.DONE if runs else Reason.HALTED]
+        assert [delivery.outcome.reason for delivery in settled] == [Reason.DONE if runs else Reason.HALTED]
         assert len(seen) == runs
 
 
@@ -343,7 +343,7 @@ def test_a_slot_that_cannot_be_had_back_stays_taken():
         release.set()
         return settled
 
-    reasons = [one.outcome.reason for one in event_loop.run(host())]
+    reasons = [delivery.outcome.reason for delivery in event_loop.run(host())]
     assert (reasons, runs) == ([Reason.TIMEOUT, Reason.HALTED], [1])
 
 
@@ -456,7 +456,7 @@ def test_a_body_that_is_no_message_needs_no_time():
     """The dead letter is published although no handler could start any more. (trials 6)"""
     handler, _ = recording()
     settled = handle(bound_for(handler, store=MemoryStore()), [message(b"{")], timedelta(seconds=10))
-    assert [one.outcome.reason for one in settled] == [Reason.INVALID]
+    assert [delivery.outcome.reason for delivery in settled] == [Reason.INVALID]
 
 
 def test_all_that_have_no_time_hear_the_same():
@@ -469,7 +469,7 @@ def test_all_that_have_no_time_hear_the_same():
 
     bodies = [message({}, id=f"m-{n}") for n in range(4)]
     settled = handle(bound_for(handler, store=MemoryStore(), clock=clock), bodies, timedelta(seconds=80))
-    assert [(one.outcome.reason, one.outcome.detail) for one in settled[1:]] == [
+    assert [(delivery.outcome.reason, delivery.outcome.detail) for delivery in settled[1:]] == [
         (Reason.HALTED, "no time left to start")
     ] * 3
 
@@ -508,7 +508,7 @@ def test_a_batch_handler_s_errors_keep_their_class():
 
     bodies = [message({}, id=name) for name in ("a", "b", "c")]
     settled = handle(bound_for(handler, store=MemoryStore()), bodies)
-    assert [one.outcome.reason for one in settled] == [Reason.FATAL, Reason.RETRY, Reason.DONE]
+    assert [delivery.outcome.reason for delivery in settled] == [Reason.FATAL, Reason.RETRY, Reason.DONE]
 
 
 @pytest.mark.parametrize("missing", ["specversion", "id", "source", "type"])

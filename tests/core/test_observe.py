@@ -40,9 +40,9 @@ from peeklock.outcome import Disposition, Outcome, Reason
 def test_a_record_is_one_line_and_each_value_one_field(caplog, value, shown):
     """An id passes neither for a record of its own nor for a field; machines get it as it is. (trials 2.6)"""
     log_event("peeklock.settled %s", {"message_id": value})
-    (told,) = caplog.records
-    assert told.getMessage() == f"peeklock.settled message_id={shown}"
-    assert told.peeklock == {"message_id": value}
+    (record,) = caplog.records
+    assert record.getMessage() == f"peeklock.settled message_id={shown}"
+    assert record.peeklock == {"message_id": value}
 
 
 @pytest.mark.parametrize("name", ["disposition", "reason", "queue", "delivery", "duration_ms", "latency_ms"])
@@ -52,10 +52,10 @@ def test_what_a_producer_chose_comes_last(caplog, name):
     message = Message(id=forged, body=b"", queue="orders", group=forged, delivery=1, sent_ms=1_700_000_000_000)
     outcome = Outcome(disposition=Disposition.DEAD_LETTER, reason=Reason.FATAL, attempt=1, detail=forged)
     LogObserver().settled("sqs", [SimpleNamespace(message=message, outcome=outcome, key=forged, duration=0.5)])
-    (told,) = caplog.records
-    found = re.search(rf"\b{name}=(\S+)", told.getMessage())
-    assert found is not None
-    assert found[1] == str(told.peeklock[name]) != "forged"
+    (record,) = caplog.records
+    match = re.search(rf"\b{name}=(\S+)", record.getMessage())
+    assert match is not None
+    assert match[1] == str(record.peeklock[name]) != "forged"
 
 
 def test_what_is_said_once_is_forgotten_in_the_end(caplog):

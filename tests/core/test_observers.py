@@ -97,10 +97,10 @@ def test_one_that_raises_changes_no_outcome(way, how, wrong, caplog):
     """A success is one, a failure is the handler's own, and the observer's is logged (trials 1.13)."""
     runs: list[Any] = []
     bound = bound_by(way, Unkind(wrong, how), runs)
-    (one,) = engine.run(bound, [message({}, id="a")])
-    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
-    (one,) = engine.run(bound, [message({"fail": 1}, id="b")])
-    assert (one.outcome.reason, type(one.outcome.error)) == (Reason.RETRY, ValueError)
+    (delivery,) = engine.run(bound, [message({}, id="a")])
+    assert (delivery.outcome.reason, runs) == (Reason.DONE, [{}])
+    (delivery,) = engine.run(bound, [message({"fail": 1}, id="b")])
+    assert (delivery.outcome.reason, type(delivery.outcome.error)) == (Reason.RETRY, ValueError)
     assert "peeklock.observer_failed" in caplog.text
     assert f"error={how.__name__}" in caplog.text
 
@@ -110,9 +110,9 @@ def test_one_that_swallows_the_handlers_error_changes_no_outcome(way):
     """It is shown the error, and that is all (trials 1.26)."""
     observer = Unkind("exit", "swallow")
     bound = bound_by(way, observer, [])
-    (one,) = engine.run(bound, [message({"fail": 1})])
-    assert (one.outcome.reason, type(one.outcome.error)) == (Reason.RETRY, ValueError)
-    assert observer.errors == [one.outcome.error]
+    (delivery,) = engine.run(bound, [message({"fail": 1})])
+    assert (delivery.outcome.reason, type(delivery.outcome.error)) == (Reason.RETRY, ValueError)
+    assert observer.errors == [delivery.outcome.error]
     assert observer.seen == ["running", "enter", "exit", "settled"]
 
 
@@ -122,8 +122,8 @@ def test_one_that_hangs_as_it_hears_of_settlements(way, caplog):
     observer = Unkind("settled", "block")
     bound = bound_by(way, observer, [])
     started = time.monotonic()
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=1.6))
-    assert one.outcome.reason == Reason.DONE
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=1.6))
+    assert delivery.outcome.reason == Reason.DONE
     assert time.monotonic() - started < 1.6
     observer.release.set()
 
@@ -133,8 +133,8 @@ def test_one_that_hangs_around_a_run_on_the_main_thread(wrong, caplog):
     """Is interrupted, and the handler runs with all its time (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind(wrong, "hang")
-    (one,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=30))
-    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
+    (delivery,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=30))
+    assert (delivery.outcome.reason, runs) == (Reason.DONE, [{}])
     assert "error=Interrupted" in caplog.text
 
 
@@ -142,8 +142,8 @@ def test_one_that_hangs_until_there_is_no_time_to_run():
     """The message is halted, which is not an attempt (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind("running", "hang")
-    (one,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=1.4))
-    assert (one.outcome.reason, one.outcome.attempt, runs) == (Reason.HALTED, 1, [])
+    (delivery,) = engine.run(bound_by("inline", observer, runs), [message({})], timedelta(seconds=1.4))
+    assert (delivery.outcome.reason, delivery.outcome.attempt, runs) == (Reason.HALTED, 1, [])
 
 
 def test_one_whose_span_begins_when_there_is_no_time_to_run():
@@ -152,8 +152,8 @@ def test_one_whose_span_begins_when_there_is_no_time_to_run():
     observer = Unkind("")
     bound = bound_by("inline", observer, runs)
     observer.__class__ = Slow
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=1.35))
-    assert (one.outcome.reason, runs) == (Reason.HALTED, [])
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=1.35))
+    assert (delivery.outcome.reason, runs) == (Reason.HALTED, [])
     assert observer.seen == ["running", "enter", "exit", "settled"]
 
 
@@ -171,8 +171,8 @@ def test_one_that_hangs_before_a_run_in_a_thread(wrong):
     runs: list[Any] = []
     observer = Unkind(wrong, "block")
     bound = bound_by("threads", observer, runs)
-    (one,) = engine.run(bound, [message({})], timedelta(seconds=30))
-    assert (one.outcome.reason, one.outcome.attempt) == (Reason.HALTED, 1)
+    (delivery,) = engine.run(bound, [message({})], timedelta(seconds=30))
+    assert (delivery.outcome.reason, delivery.outcome.attempt) == (Reason.HALTED, 1)
     observer.release.set()
     bound.handlers.submit(lambda: None).result(10)
     assert runs == []
@@ -182,8 +182,8 @@ def test_one_that_hangs_after_a_run_in_a_thread(caplog):
     """The handler's end stands (trials 1.13)."""
     runs: list[Any] = []
     observer = Unkind("exit", "block")
-    (one,) = engine.run(bound_by("threads", observer, runs), [message({})], timedelta(seconds=30))
-    assert (one.outcome.reason, runs) == (Reason.DONE, [{}])
+    (delivery,) = engine.run(bound_by("threads", observer, runs), [message({})], timedelta(seconds=30))
+    assert (delivery.outcome.reason, runs) == (Reason.DONE, [{}])
     assert "peeklock.observer_failed" in caplog.text
     observer.release.set()
 

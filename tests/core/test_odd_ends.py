@@ -39,8 +39,8 @@ def test_a_duplicate_has_no_detail_of_an_earlier_failure():
 
     store = MemoryStore()
     outcomes = [deliver(handler, {}, store=store) for _ in range(3)]
-    assert [one.reason for one in outcomes] == ["retry", "done", "duplicate"]
-    assert [one.detail for one in outcomes[1:]] == ["", ""]
+    assert [outcome.reason for outcome in outcomes] == ["retry", "done", "duplicate"]
+    assert [outcome.detail for outcome in outcomes[1:]] == ["", ""]
     assert [record.detail for record in store.records.values()] == [""]
 
 

@@ -17,25 +17,25 @@ CHILD_SECONDS = 3
 
 def test_threads_that_ask_at_once_get_the_same():
     """The first makes it, the others wait."""
-    made: list[str] = []
+    names: list[str] = []
 
     @per_process
     def client(name: str) -> list[str]:
         time.sleep(0.01)
-        made.append(name)
+        names.append(name)
         return [name]
 
-    found: list[list[str]] = []
-    threads = [threading.Thread(target=lambda: found.append(client("a"))) for _ in range(8)]
+    results: list[list[str]] = []
+    threads = [threading.Thread(target=lambda: results.append(client("a"))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(10)
-    assert made == ["a"]
-    assert all(one is found[0] for one in found)
+    assert names == ["a"]
+    assert all(result is results[0] for result in results)
     assert client("b") == ["b"]
     client.forget()
-    assert client("a") is not found[0]
+    assert client("a") is not results[0]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")

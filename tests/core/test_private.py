@@ -44,12 +44,12 @@ def test_a_sqlite_store(tmp_path):
     """And the files that SQLite itself puts beside it. (trials 2.4)"""
     store = sqlite.from_url(f"sqlite://{tmp_path}/keys.db")
     store.swap([Change(key="k", expected=None, record=None)])
-    with sqlite3.connect(tmp_path / "keys.db") as other:
-        other.execute("SELECT * FROM records").fetchall()
+    with sqlite3.connect(tmp_path / "keys.db") as connection:
+        connection.execute("SELECT * FROM records").fetchall()
         assert {path.name: mode(path) for path in tmp_path.iterdir()} == dict.fromkeys(
             ("keys.db", "keys.db-wal", "keys.db-shm"), "0o600"
         )
-    other.close()
+    connection.close()
     store.close()
 
 

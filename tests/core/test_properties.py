@@ -107,13 +107,13 @@ class World:
 @st.composite
 def bodies(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     count = draw(st.integers(1, 6))
-    made = {}
+    payloads = {}
     for n in range(count):
         kind = draw(st.sampled_from(KINDS))
         key = draw(st.sampled_from([f"k{n}", f"k{n}", "shared"]))
         group = draw(st.sampled_from([None, None, "a", "b"]))
-        made[f"m{n}"] = {"id": f"m{n}", "kind": kind, "key": key, "group": group}
-    return made
+        payloads[f"m{n}"] = {"id": f"m{n}", "kind": kind, "key": key, "group": group}
+    return payloads
 
 
 scripts = st.dictionaries(st.integers(1, 12), st.sampled_from(FAULTS), max_size=3)
@@ -141,14 +141,14 @@ def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], st
     ran_keys = {
         world.bodies[copy.partition(".")[0]]["key"] for copy in world.started if world.started[copy] > starts[copy]
     }
-    for one in settled:
-        outcome, group = one.outcome, one.message.group
-        copy = one.message.effective_lineage.derived
+    for delivery in settled:
+        outcome, group = delivery.outcome, delivery.message.group
+        copy = delivery.message.effective_lineage.derived
         ran = world.started[copy] - starts[copy]
         if outcome.reason in NOT_AN_ATTEMPT:
             assert not ran, f"{outcome.reason} but run"
-            old, now = before.get(one.key), world.store.records.get(f"orders/{one.key}")
-            if old is not None and now is not None and one.key not in ran_keys:
+            old, now = before.get(delivery.key), world.store.records.get(f"orders/{delivery.key}")
+            if old is not None and now is not None and delivery.key not in ran_keys:
                 lost = old.state is State.RUNNING  # its process died, and that start counts
                 assert now.attempts <= old.attempts + lost, "a delivery that never ran was counted"
         if group in halted:
@@ -157,13 +157,13 @@ def check_event(world: World, settled: Sequence[Any], before: dict[str, Any], st
             halted.add(group)
 
 
-def is_safe(world: World, one: Any) -> bool:
+def is_safe(world: World, delivery: Any) -> bool:
     """Return whether the platform may forget this delivery, because its work, its dead letter or its copy is safe."""
-    name = one.message.id
-    if one.outcome.copied or one.outcome.reason == "superseded":
-        return one.message.effective_lineage.copy_number < world.newest[name]
+    name = delivery.message.id
+    if delivery.outcome.copied or delivery.outcome.reason == "superseded":
+        return delivery.message.effective_lineage.copy_number < world.newest[name]
     dead_lettered = any(outgoing.lineage.id == name for outgoing in world.dead_letters.outgoing_messages)
-    return dead_lettered if one.outcome.disposition == "dead_letter" else world.effects[one.key] > 0
+    return dead_lettered if delivery.outcome.disposition == "dead_letter" else world.effects[delivery.key] > 0
 
 
 def to_delivery(world: World, outgoing: OutgoingMessage) -> Message:
@@ -202,9 +202,11 @@ def simulate(
         if settled is not None:
             assert len(settled) == len(queue), "one outcome a message"
             check_event(world, settled, before, starts)
-            for one in settled:
-                assert not one.outcome.finished or is_safe(world, one), f"{one.message.id} lost: {one.outcome}"
-            queue = [one.message for one in settled if not one.outcome.finished]
+            for delivery in settled:
+                assert not delivery.outcome.finished or is_safe(world, delivery), (
+                    f"{delivery.message.id} lost: {delivery.outcome}"
+                )
+            queue = [delivery.message for delivery in settled if not delivery.outcome.finished]
         queue += [to_delivery(world, outgoing) for outgoing in world.copies.outgoing_messages]
         world.clock.advance(3600)
     world.unsure = flaky.unsure
@@ -217,7 +219,7 @@ def check_end(world: World) -> None:
     for name, body in world.bodies.items():
         key = body["key"]
         assert world.effects[key] or name in dead_lettered, f"{name} lost"
-        if sum(other["key"] == key for other in world.bodies.values()) == 1:
+        if sum(payload["key"] == key for payload in world.bodies.values()) == 1:
             assert world.starts[name] <= MAX_ATTEMPTS, f"{name} started more often than its attempts, crashes included"
         allowed = 1 + world.crashes + world.unsure
         assert world.effects[key] <= allowed, "an effect repeated without a crash or a lost record"
@@ -227,7 +229,7 @@ def check_end(world: World) -> None:
 
 
 CASES = {
-    "made": bodies(),
+    "payloads": bodies(),
     "script": scripts,
     "delays": st.sampled_from([Delays.NATIVE, Delays.COPY]),
     "is_async": st.booleans(),
@@ -236,8 +238,8 @@ CASES = {
 }
 
 
-def check(made: Any, script: Any, delays: Any, is_async: Any, parallel: Any, seconds: Any) -> None:
-    world = World(made)
+def check(payloads: Any, script: Any, delays: Any, is_async: Any, parallel: Any, seconds: Any) -> None:
+    world = World(payloads)
     simulate(world, script, delays=delays, is_async=is_async, parallel=parallel, seconds=seconds)
     check_end(world)
 
@@ -248,14 +250,14 @@ EXAMPLES = int(os.environ.get("PEEKLOCK_EXAMPLES", "120"))
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=RELAXED)
 @given(**CASES)
-def test_every_message_ends_well(fast_pauses, made, script, delays, is_async, parallel, seconds):
+def test_every_message_ends_well(fast_pauses, payloads, script, delays, is_async, parallel, seconds):
     """Whatever fails and whenever the process dies, each message ends done or lettered and no law is broken."""
-    check(made, script, delays, is_async, parallel, seconds)
+    check(payloads, script, delays, is_async, parallel, seconds)
 
 
 @pytest.mark.slow
 @settings(max_examples=EXAMPLES * 20, deadline=None, suppress_health_check=RELAXED)
 @given(**CASES)
-def test_every_message_ends_well_at_length(fast_pauses, made, script, delays, is_async, parallel, seconds):
+def test_every_message_ends_well_at_length(fast_pauses, payloads, script, delays, is_async, parallel, seconds):
     """The same, for longer."""
-    check(made, script, delays, is_async, parallel, seconds)
+    check(payloads, script, delays, is_async, parallel, seconds)

@@ -37,7 +37,7 @@ def at_once(ask: Callable[[], object]) -> set[int]:
     for thread in threads:
         thread.join(30)
     assert len(got) == 16
-    return {id(one) for one in got}
+    return {id(answer) for answer in got}
 
 
 async def running_loop() -> asyncio.AbstractEventLoop:

@@ -89,7 +89,7 @@ def test_a_result_that_cannot_be_written_or_read_again_is_left_out(way, odd, pla
     messages = [message({place: odd}, id="a"), message({}, id="b")]
     settled = run(bound(way, store), messages, timedelta(seconds=20))
     assert reasons(settled) == ["done", "done"]
-    assert [(one.state, bool(one.result)) for one in store.records.values()] == [
+    assert [(record.state, bool(record.result)) for record in store.records.values()] == [
         (State.DONE, False),
         (State.DONE, True),
     ]
@@ -105,7 +105,7 @@ def test_a_kept_result_that_cannot_be_read_is_left_out(way, odd, caplog):
     assert reasons(run(bound(way, store, Earlier), messages, timedelta(seconds=20))) == ["done", "done"]
     settled = run(bound(way, store), messages, timedelta(seconds=20))
     assert reasons(settled) == ["duplicate", "duplicate"]
-    assert [one.outcome.result for one in settled] == [None, Receipt()]
+    assert [delivery.outcome.result for delivery in settled] == [None, Receipt()]
     assert "result_unreadable" in caplog.text
 
 

@@ -36,7 +36,7 @@ from tests.core.world import QUEUE, bound_for, message, recording
 
 
 def reasons(settled: Any) -> list[str]:
-    return [one.outcome.reason.value for one in settled]
+    return [delivery.outcome.reason.value for delivery in settled]
 
 
 def spent(seconds: float) -> Delivery:

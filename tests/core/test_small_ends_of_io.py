@@ -27,16 +27,16 @@ from tests.core.world import CountingStore, bound_for, message, recording
 
 def test_an_answer_that_comes_after_its_round_was_given_up_is_ignored():
     """The delivery has already been given an error."""
-    delivery, told = Delivery(message({})), []
+    delivery, answers = Delivery(message({})), []
 
     def ask(steps: Any) -> Any:
-        told.extend(late.give_up("no time"))
+        answers.extend(late.give_up("no time"))
         yield [(delivery, WON)]
 
     change = Change(key="orders#m-1", expected=None, record=None)
     late = Flush("store", deque([(delivery, change)]), ask)
     late.perform()
-    ((_, answer),) = told
+    ((_, answer),) = answers
     assert (answer.won, isinstance(answer.error, StoreError)) == (False, True)
     assert late.results == []
 
@@ -73,7 +73,7 @@ def test_a_twin_knows_the_last_record_of_its_key():
     handler, seen = recording()
     store = CountingStore()
     settled = handle(bound_for(handler, store=store), [message({"error": "x"}), message({})])
-    assert [one.outcome.reason for one in settled] == [Reason.RETRY, Reason.DONE]
+    assert [delivery.outcome.reason for delivery in settled] == [Reason.RETRY, Reason.DONE]
     assert (len(seen), store.sizes) == (2, [1, 1, 1, 1])
 
 
@@ -81,7 +81,10 @@ def test_without_a_store_a_success_has_the_attempt_of_the_platform():
     """Nobody else counts."""
     handler, _ = recording()
     settled = handle(bound_for(handler), [message({}, id="a", delivery=3), message({}, id="b")])
-    assert [(one.outcome.reason, one.outcome.attempt) for one in settled] == [(Reason.DONE, 3), (Reason.DONE, 1)]
+    assert [(delivery.outcome.reason, delivery.outcome.attempt) for delivery in settled] == [
+        (Reason.DONE, 3),
+        (Reason.DONE, 1),
+    ]
 
 
 # -- what cannot be read
@@ -125,7 +128,7 @@ def test_a_verdict_on_arrival_stands_for_no_body(body, sent_ms, reason):
     settled = handle(
         bound_for(handler, store=store), [message(body, sent_ms=sent_ms), message({"order": "p"}, id="m-2")]
     )
-    assert [one.outcome.reason for one in settled] == [reason, Reason.DONE]
+    assert [delivery.outcome.reason for delivery in settled] == [reason, Reason.DONE]
     assert store.records["orders#m-1"].body == ""
     assert store.records["orders/p"].body
 

@@ -30,7 +30,7 @@ def bound_by(handler: Any, store: MemoryStore | None = None, parallel: int = 1) 
 
 
 def reasons(settled: Any) -> list[str]:
-    return [one.outcome.reason.value for one in settled]
+    return [delivery.outcome.reason.value for delivery in settled]
 
 
 def test_the_main_thread_is_interrupted():
@@ -109,8 +109,8 @@ def test_one_that_swallows_its_interruption_and_ends_is_not_done(way, end):
 
     store = MemoryStore()
     bound = bound_by(coroutine if way == "loop" else handler, store, parallel=1 + (way == "thread"))
-    (one,) = run(bound, [message({})])
-    assert (one.outcome.reason, one.outcome.disposition) == ("timeout", "abandon"), one.outcome
+    (delivery,) = run(bound, [message({})])
+    assert (delivery.outcome.reason, delivery.outcome.disposition) == ("timeout", "abandon"), delivery.outcome
     record = store.records["orders#m-1"]
     assert (record.state, record.attempts) == (State.WAITING, 1)
 
@@ -183,23 +183,23 @@ def test_a_batch_handler_is_interrupted_for_all():
 
 
 def in_thread(run: Any) -> Any:
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(run()))
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(run()))
     thread.start()
     thread.join(20)
-    return found[0]
+    return results[0]
 
 
 def test_another_thread_cannot_be_stopped():
     """While it blocks where an exception would do harm, as in joining a thread. Its slot stays taken, so the next is halted;
     it was not interrupted, so its late success is recorded, and it does not run again."""
     release, ended = threading.Event(), threading.Event()
-    other = threading.Thread(target=lambda: release.wait(10))
-    other.start()
+    waiter = threading.Thread(target=lambda: release.wait(10))
+    waiter.start()
 
     @consumer(QUICK)
     def handler(payload: dict) -> None:
-        other.join()
+        waiter.join()
 
     class Telling(MemoryStore):
         def swap(self, changes: Any, /) -> Any:
@@ -284,13 +284,13 @@ def test_a_time_out_leaves_as_a_copy():
         if "slow" in payload:
             await asyncio.sleep(5)
 
-    made = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
-    (one,) = event_loop.run(handle_async(made, [message({"slow": 1})]))
-    assert (one.outcome.reason.value, one.outcome.copied, one.outcome.attempt) == ("timeout", True, 1)
+    bound = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
+    (settled,) = event_loop.run(handle_async(bound, [message({"slow": 1})]))
+    assert (settled.outcome.reason.value, settled.outcome.copied, settled.outcome.attempt) == ("timeout", True, 1)
     (copy,) = copies.outgoing_messages
-    assert (copy.lineage.copy_number, copy.lineage.attempts, copy.delay) == (1, 1, one.outcome.delay)
+    assert (copy.lineage.copy_number, copy.lineage.attempts, copy.delay) == (1, 1, settled.outcome.delay)
     assert store.records["orders#m-1"].state is State.DELAYED
-    assert reasons(event_loop.run(handle_async(made, [message({}, lineage=copy.lineage)]))) == ["done"]
+    assert reasons(event_loop.run(handle_async(bound, [message({}, lineage=copy.lineage)]))) == ["done"]
 
 
 def test_a_coroutine_is_cancelled():
@@ -325,8 +325,8 @@ def test_a_coroutine_that_refuses_to_be_cancelled():
                 continue
 
     store, copies = MemoryStore(), Outbox()
-    made = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
-    settled = event_loop.run(handle_async(made, [message({}, id="a"), message({}, id="b")]))
+    bound = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
+    settled = event_loop.run(handle_async(bound, [message({}, id="a"), message({}, id="b")]))
     assert reasons(settled) == ["timeout", "halted"]
     record = store.records["orders#a"]
     assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)

@@ -29,7 +29,7 @@ STORES: list[Callable[[], Any]] = [MemoryStore, lambda: None]
 
 
 def reasons(settled: Any) -> list[str]:
-    return [one.outcome.reason.value for one in settled]
+    return [delivery.outcome.reason.value for delivery in settled]
 
 
 def fetch(body: bytes) -> bytes:

@@ -212,7 +212,9 @@ def test_the_test_event_of_s3_is_complete(store, body):
     after = told(in_sns(json.dumps(S3_EVENT)) if "Message" in body else S3_EVENT)
     old = replace(told(body), group="g", sent_ms=1)
     settled = binding.run([old, replace(after, id="n", group="g")])
-    assert [(one.outcome.disposition, one.outcome.reason) for one in settled] == [("complete", "done")] * 2
+    assert [(delivery.outcome.disposition, delivery.outcome.reason) for delivery in settled] == [
+        ("complete", "done")
+    ] * 2
     assert "nothing to handle" in settled[0].outcome.detail
     assert (len(ran), dead_letters.outgoing_messages, len(memory.records)) == (1, [], int(store))
 
@@ -264,8 +266,8 @@ def test_names_of_the_body_are_not_shown():
 @pytest.mark.parametrize("text", ["{}", " { } ", '{"a":1}', '{ "a" : {"b":[1]} , "\\u00e9":"x\\"y" ,"a": 2 }'])
 def test_members_are_as_written(text):
     """Each as the text that it has in the object."""
-    found = members(text)
-    assert {name: json.loads(value) for name, value in found.items()} == json.loads(text)
+    values = members(text)
+    assert {name: json.loads(value) for name, value in values.items()} == json.loads(text)
 
 
 @pytest.mark.parametrize("text", ["[]", "1", "", "{", "[" * 100_000])

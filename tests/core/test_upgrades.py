@@ -156,12 +156,14 @@ def test_an_unknown_state_is_unavailable_and_said_once(held, caplog):
     bound = bound_for(handler, store=store, clock=clock)
     for _ in range(3):
         before = store.calls
-        (one,) = handle(bound, [message({}, id="new")])
-        assert (one.outcome.disposition, one.outcome.reason) == ("abandon", "unavailable")
-        assert one.outcome.delay is not None
-        assert one.outcome.delay.total_seconds() == 700
+        (delivery,) = handle(bound, [message({}, id="new")])
+        assert (delivery.outcome.disposition, delivery.outcome.reason) == ("abandon", "unavailable")
+        assert delivery.outcome.delay is not None
+        assert delivery.outcome.delay.total_seconds() == 700
         assert store.calls == before + 1
-    outcomes = [one.outcome.reason for one in handle(bound, [message({}, id="new"), message({"n": 1}, id="old")])]
+    outcomes = [
+        delivery.outcome.reason for delivery in handle(bound, [message({}, id="new"), message({"n": 1}, id="old")])
+    ]
     assert (outcomes, seen) == (["unavailable", "done"], [{"n": 1}])
     said = [entry for entry in caplog.records if entry.msg == "peeklock.unreadable %s"]
     assert [entry.levelno for entry in said] == [logging.WARNING]
@@ -194,8 +196,8 @@ def test_a_run_keeps_what_a_newer_release_added(held, fails):
 
     held.put("orders#m-1", written(**NEWER))
     clock = FakeClock(datetime(2090, 1, 1, tzinfo=UTC))  # a store removes what has expired by its own clock
-    (one,) = handle(bound_for(handler, store=held.store, clock=clock), [message({})])
-    assert one.outcome.reason == ("retry" if fails else "done")
+    (delivery,) = handle(bound_for(handler, store=held.store, clock=clock), [message({})])
+    assert delivery.outcome.reason == ("retry" if fails else "done")
     parts = json.loads(held.text("orders#m-1"))
     assert parts["state"] == ("waiting" if fails else "done")
     assert {name: parts[name] for name in NEWER} == NEWER

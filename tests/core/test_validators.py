@@ -158,7 +158,7 @@ def test_a_validator_that_hangs_costs_its_own_message(hint, parallel):
     """It has timed out, and what is beside it runs."""
     bound = bound_for(handling(hint), store=MemoryStore(), parallel=parallel)
     settled = run(bound, [message({"url": "hang"}, id="a"), message({"url": "x"}, id="b")], timedelta(seconds=20))
-    assert [one.outcome.reason for one in settled] == ["timeout", "done"]
+    assert [delivery.outcome.reason for delivery in settled] == ["timeout", "done"]
 
 
 def test_a_validator_that_hangs_in_c_ends_within_the_event():
@@ -198,7 +198,7 @@ class Slow(BaseModel):
 def test_a_property_that_hangs_costs_its_own_message(key, body):
     """When it is the key."""
     bound = bound_for(handling(Slow, key=key), store=MemoryStore())
-    assert [one.outcome.reason for one in run(bound, [message(body)], timedelta(seconds=20))] == ["timeout"]
+    assert [delivery.outcome.reason for delivery in run(bound, [message(body)], timedelta(seconds=20))] == ["timeout"]
 
 
 def make() -> str:
@@ -240,7 +240,7 @@ Pet = Annotated[Annotated[Cat, Tag("cat")] | Annotated[Dog, Tag("dog")], Discrim
             list[Pet],
             list[Annotated[str, Predicate(hang)]],
         ),
-        *(list[Annotated[str, made(hang)]] for made in (AfterValidator, BeforeValidator, PlainValidator)),
+        *(list[Annotated[str, validator(hang)]] for validator in (AfterValidator, BeforeValidator, PlainValidator)),
         list[Annotated[str, WrapValidator(lambda value, then: then(value))]],
     ],
     ids=named,

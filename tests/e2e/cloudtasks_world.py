@@ -83,16 +83,18 @@ class World:
         self.emulator.wait_idle(SECONDS)
 
     def dispatches(self, task: str) -> Sequence[Dispatch]:
-        return [one for one in self.emulator.dispatches if one.task == task]
+        return [dispatch for dispatch in self.emulator.dispatches if dispatch.task == task]
 
     def statuses(self, task: str) -> Sequence[int]:
         """What was answered, in order."""
-        return [one.status for one in self.dispatches(task)]
+        return [dispatch.status for dispatch in self.dispatches(task)]
 
     def wait_for(self, task: str, *statuses: int) -> None:
         """Until it was answered with each of them."""
         wanted = set(statuses)
-        self.emulator.wait_for(lambda ended: wanted <= {one.status for one in ended if one.task == task}, SECONDS)
+        self.emulator.wait_for(
+            lambda ended: wanted <= {dispatch.status for dispatch in ended if dispatch.task == task}, SECONDS
+        )
 
     @contextmanager
     def inside(self) -> Generator[None, None, None]:
@@ -131,14 +133,14 @@ class World:
         """What the handler noted, in order."""
         path = self._folder / "runs"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [one for one in map(json.loads, lines) if one["order"] == name and one["what"] == what]
+        return [line for line in map(json.loads, lines) if line["order"] == name and line["what"] == what]
 
     def attempts(self, name: str) -> Sequence[int]:
-        return [one["attempt"] for one in self.runs(name)]
+        return [run["attempt"] for run in self.runs(name)]
 
     def dead_letters(self, text: bytes) -> Sequence[OutgoingMessage]:
         path = self._folder / "dead-letters.jsonl"
-        return [one for one in file.read(str(path)) if one.body == text] if path.exists() else []
+        return [message for message in file.read(str(path)) if message.body == text] if path.exists() else []
 
 
 def body(name: str, do: str) -> bytes:

@@ -55,7 +55,9 @@ class World:
     def wait_done(self, *names: str) -> None:
         """Until invocations for these message ids have gone well."""
         self.host.wait_for(
-            lambda ended: {one for done in ended if done.outcome == "ok" for one in done.message_ids} >= {*names},
+            lambda ended: (
+                {message_id for done in ended if done.outcome == "ok" for message_id in done.message_ids} >= {*names}
+            ),
             PATIENCE,
         )
 
@@ -63,40 +65,42 @@ class World:
         """Until it was begun, and came back."""
 
         def holds(ended: Sequence[Invocation]) -> bool:
-            return bool(self.runs(name)) and any(one.outcome == "failed" and name in one.message_ids for one in ended)
+            return bool(self.runs(name)) and any(
+                invocation.outcome == "failed" and name in invocation.message_ids for invocation in ended
+            )
 
         self.host.wait_for(holds, PATIENCE)
 
     def dead_letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
         """By body. They are taken."""
         with self.client.get_queue_receiver(f"{queue}-dead") as receiver:
-            found: dict[str, ServiceBusReceivedMessage] = {}
-            while len(found) < count:
-                for one in receiver.receive_messages(max_message_count=count, max_wait_time=PATIENCE):
-                    found[str(one)] = one
-                    receiver.complete_message(one)
-        return found
+            messages: dict[str, ServiceBusReceivedMessage] = {}
+            while len(messages) < count:
+                for received in receiver.receive_messages(max_message_count=count, max_wait_time=PATIENCE):
+                    messages[str(received)] = received
+                    receiver.complete_message(received)
+        return messages
 
     def scheduled(self) -> dict[str, datetime]:
         """When copies are to appear, by body."""
-        return {str(one): one.scheduled_enqueue_time_utc for one in self._copies()}
+        return {str(copy): copy.scheduled_enqueue_time_utc for copy in self._copies()}
 
     def scheduled_ids(self) -> list[str]:
-        return [str(one.message_id) for one in self._copies()]
+        return [str(copy.message_id) for copy in self._copies()]
 
     def _copies(self) -> list[ServiceBusReceivedMessage]:
         with self.client.get_queue_receiver("orders") as receiver:
             peeked = receiver.peek_messages(max_message_count=100)
-        return [one for one in peeked if one.scheduled_enqueue_time_utc]
+        return [message for message in peeked if message.scheduled_enqueue_time_utc]
 
     def runs(self, name: str, what: str = "begin") -> Sequence[Mapping[str, Any]]:
-        return [one for one in self.noted() if one["order"] == name and one["what"] == what]
+        return [line for line in self.noted() if line["order"] == name and line["what"] == what]
 
     def noted(self) -> Sequence[Mapping[str, Any]]:
         return [json.loads(line) for line in self.evidence.read_text().splitlines()]
 
     def invocations(self, name: str) -> Sequence[Invocation]:
-        return [one for one in self.host.invocations if name in one.message_ids]
+        return [invocation for invocation in self.host.invocations if name in invocation.message_ids]
 
 
 def body(name: str, do: str | None = None) -> str:

@@ -69,7 +69,10 @@ def test_a_second_delivery_while_it_runs(world: World) -> None:
             world.emulator.advance(LATER)
             world.wait_for(task, 409)
     world.idle()
-    assert [(one.status, one.duplicate) for one in world.dispatches(task)] == [(409, True), (204, False)]
+    assert [(dispatch.status, dispatch.duplicate) for dispatch in world.dispatches(task)] == [
+        (409, True),
+        (204, False),
+    ]
     assert world.attempts("delivered twice") == [1]
 
 
@@ -79,7 +82,10 @@ def test_a_second_delivery_after_it_is_done(world: World) -> None:
         world.wait_for(task, 204)
     world.emulator.advance(LATER)
     world.idle()
-    assert [(one.status, one.duplicate) for one in world.dispatches(task)] == [(204, False), (204, True)]
+    assert [(dispatch.status, dispatch.duplicate) for dispatch in world.dispatches(task)] == [
+        (204, False),
+        (204, True),
+    ]
     assert world.attempts("delivered again") == [1]
 
 
@@ -121,7 +127,7 @@ def test_invalid(world: World) -> None:
     task = world.create(b"{", {})
     world.idle()
     assert world.statuses(task) == [204]
-    assert [one.attributes["peeklock-reason"] for one in world.dead_letters(b"{")] == ["invalid"]
+    assert [dead_letter.attributes["peeklock-reason"] for dead_letter in world.dead_letters(b"{")] == ["invalid"]
 
 
 @pytest.mark.parametrize(("do", "detail"), [("decline", "Declined: card"), ("refuse", "never")])
@@ -176,7 +182,7 @@ def test_a_dispatch_deadline_too_short_to_start(world: World) -> None:
     """It goes back, uncounted, until there is time for it."""
     with world.hasty():
         task = world.send("hasty")
-        world.emulator.wait_for(lambda ended: sum(one.task == task for one in ended) >= 3, SECONDS)
+        world.emulator.wait_for(lambda ended: sum(dispatch.task == task for dispatch in ended) >= 3, SECONDS)
         assert not world.runs("hasty")
     world.idle()
     *before, last = world.statuses(task)
@@ -217,7 +223,7 @@ def test_a_worker_killed_in_mid_handler(world: World) -> None:
     assert len(world.runs("killed", "end")) == 1
 
 
-def test_a_redriven_letter_runs_again(world: World) -> None:
+def test_a_redriven_dead_letter_runs_again(world: World) -> None:
     """Sent again as it is: it has a new life, and is done."""
     world.send("once", "decline")
     world.idle()
@@ -226,7 +232,7 @@ def test_a_redriven_letter_runs_again(world: World) -> None:
     again = world.redrive(dead_letter)
     world.idle()
     assert world.statuses(again) == [204]
-    assert [(one["generation"], one["attempt"]) for one in world.runs("once")] == [(0, 1), (1, 1)]
+    assert [(run["generation"], run["attempt"]) for run in world.runs("once")] == [(0, 1), (1, 1)]
     assert len(world.runs("once", "end")) == 1
     assert len(world.dead_letters(body("once", "decline"))) == 1
 

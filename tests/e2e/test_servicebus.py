@@ -47,7 +47,7 @@ class Handled:
     def _send_lines_and_parts(self) -> None:
         for head, do in {"x": "retry soon", "y": "refuse"}.items():
             misdeeds = [do, None, None]
-            self.world.send("lines", *(message(f"{head}{n}", one, head) for n, one in enumerate(misdeeds)))
+            self.world.send("lines", *(message(f"{head}{n}", misdeed, head) for n, misdeed in enumerate(misdeeds)))
         self.world.send("parts", *(message(name, "take") for name in PARTS))
         self.world.wait_done("x2", "y2", *PARTS)
         self.line_dead_letters = self.world.dead_letters("lines", 1)
@@ -79,7 +79,7 @@ def world(handled: Handled) -> World:
 
 
 def test_done(world: World) -> None:
-    assert [one["attempt"] for one in world.runs("plain")] == [1]
+    assert [run["attempt"] for run in world.runs("plain")] == [1]
     assert len(world.runs("plain", "end")) == 1
     assert world.invocations("plain")[-1].settled == ("completed",)
 
@@ -101,7 +101,7 @@ def test_a_retry_waits_for_its_delay(handled: Handled) -> None:
 
 
 def test_exhausted(handled: Handled) -> None:
-    assert [one["attempt"] for one in handled.world.runs("always fail")] == [1, 2]
+    assert [run["attempt"] for run in handled.world.runs("always fail")] == [1, 2]
     dead_letter = handled.dead_letters[body("always fail", "always fail")]
     assert (told(dead_letter, "reason"), told(dead_letter, "attempts")) == ("exhausted", "2")
     assert "ValueError: no luck" in told(dead_letter, "detail")
@@ -120,9 +120,9 @@ def test_invalid(handled: Handled) -> None:
     assert told(handled.dead_letters["{"], "reason") == "invalid"
 
 
-def test_a_redriven_letter_runs_again(world: World) -> None:
+def test_a_redriven_dead_letter_runs_again(world: World) -> None:
     """It has a new life, and is done."""
-    assert [one["attempt"] for one in world.runs("decline")] == [1, 1]
+    assert [run["attempt"] for run in world.runs("decline")] == [1, 1]
     assert len(world.runs("decline", "end")) == 1
 
 
@@ -147,19 +147,19 @@ def test_a_worker_killed_in_mid_handler(world: World) -> None:
 
 def test_what_cannot_end_in_time_is_not_begun(world: World) -> None:
     """Of a batch that takes longer than its lock, the rest goes back, uncounted; nothing runs twice."""
-    parts = [one for one in world.host.invocations if one.function == "part"]
-    broken_off = [one for one in parts if one.outcome == "failed"]
+    parts = [invocation for invocation in world.host.invocations if invocation.function == "part"]
+    broken_off = [invocation for invocation in parts if invocation.outcome == "failed"]
     assert broken_off
-    assert all(set(one.settled) == {"abandoned"} for one in broken_off)
-    assert max(one.duration for one in parts) < LOCK
-    assert [[one["attempt"] for one in world.runs(name)] for name in PARTS] == [[1]] * len(PARTS)
+    assert all(set(invocation.settled) == {"abandoned"} for invocation in broken_off)
+    assert max(invocation.duration for invocation in parts) < LOCK
+    assert [[line["attempt"] for line in world.runs(name)] for name in PARTS] == [[1]] * len(PARTS)
 
 
 def test_a_failing_head_holds_its_session(handled: Handled) -> None:
     """Until it is done, after its delay; and until it is a dead letter, after which its session goes on."""
-    begun = [one["order"] for one in handled.world.noted() if one["what"] == "begin"]
-    assert [one for one in begun if one[0] == "x"] == ["x0", "x0", "x1", "x2"]
-    assert [one for one in begun if one[0] == "y"] == ["y0", "y1", "y2"]
+    begun = [line["order"] for line in handled.world.noted() if line["what"] == "begin"]
+    assert [line for line in begun if line[0] == "x"] == ["x0", "x0", "x1", "x2"]
+    assert [line for line in begun if line[0] == "y"] == ["y0", "y1", "y2"]
     first, second = handled.world.runs("x0")
     assert second["at"] - first["at"] >= 0.4
     ((text, dead_letter),) = handled.line_dead_letters.items()

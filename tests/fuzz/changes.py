@@ -87,9 +87,9 @@ def sqs_twice(event: Any, random: Random) -> None:
 
 def sqs_group(event: Any, random: Random) -> None:
     """Groups of a FIFO queue, in one event with the records of another queue."""
-    one = _record(event, random)
-    one["attributes"]["MessageGroupId"] = random.choice(("a", "b", "", "é", 1))
-    one["eventSourceARN"] = f"arn:aws:sqs:eu-west-1:123456789012:orders{random.choice(('.fifo', '.fifo', ''))}"
+    changed = _record(event, random)
+    changed["attributes"]["MessageGroupId"] = random.choice(("a", "b", "", "é", 1))
+    changed["eventSourceARN"] = f"arn:aws:sqs:eu-west-1:123456789012:orders{random.choice(('.fifo', '.fifo', ''))}"
 
 
 def sqs_time(event: Any, random: Random) -> None:

@@ -162,19 +162,19 @@ class Actions:
     """The worker's message actions."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, int]] = []
+        self.settlements: list[tuple[str, int]] = []
 
     def complete(self, message: Any) -> None:
-        self.told.append(("complete", id(message)))
+        self.settlements.append(("complete", id(message)))
 
     def abandon(self, message: Any) -> None:
-        self.told.append(("abandon", id(message)))
+        self.settlements.append(("abandon", id(message)))
 
     def deadletter(self, message: Any, reason: str, description: str) -> None:
         assert len(reason) <= 4096
         assert len(description) <= 4096
         (reason + description).encode()  # AMQP's strings are UTF-8
-        self.told.append(("dead_letter", id(message)))
+        self.settlements.append(("dead_letter", id(message)))
 
 
 def on_servicebus() -> tuple[Stage, list[Entry]]:
@@ -227,10 +227,10 @@ def _say_bus(kind: Any, options: dict[str, Any], *, sessions: bool, actions: boo
 
 
 def _answer(entry: Any, argument: Any, *, actions: bool) -> Any:
-    told = Actions()
-    given = {"messages": argument, "actions": told} if actions else {"messages": argument}
+    host_actions = Actions()
+    arguments = {"messages": argument, "actions": host_actions} if actions else {"messages": argument}
     try:
-        returned = entry(**given)
+        returned = entry(**arguments)
         if returned is not None:
             returned = run(returned)
     except Redeliver:
@@ -238,7 +238,7 @@ def _answer(entry: Any, argument: Any, *, actions: bool) -> Any:
     except EventError:
         return REFUSED
     assert returned is None, "the host refuses a value"
-    return told.told if actions else "returned"
+    return host_actions.settlements if actions else "returned"
 
 
 PLATFORMS: dict[str, Callable[[], tuple[Stage, list[Entry]]]] = {

@@ -37,7 +37,7 @@ class Delivery:
     entry: Entry
     stage: Stage
     event: Any
-    told: Any
+    answer: Any
     done_before: frozenset[str]
     """Keys of successes that were recorded before this delivery."""
 
@@ -51,14 +51,14 @@ def check(delivery: Delivery) -> None:
     stage = delivery.stage
     assert not stage.ears.faults, f"a fault of ours: {stage.ears.faults}"
     _nothing_leaks(delivery)
-    if delivery.told == REFUSED:
+    if delivery.answer == REFUSED:
         assert stage.watcher.calls == 0, "an event that was refused was settled"
         assert FATE.runs == 0, "an event that was refused was run"
         return
     assert stage.watcher.calls == 1, f"{stage.watcher.calls} settlements of one event"
     _done_after_a_run(delivery)
-    for one in delivery.settled:
-        _is_safe(delivery, one)
+    for delivered in delivery.settled:
+        _is_safe(delivery, delivered)
     _queues_take_it(delivery)
     _comes_back_equal(delivery)
     TOLD[delivery.platform](delivery)
@@ -66,7 +66,7 @@ def check(delivery: Delivery) -> None:
 
 def _nothing_leaks(delivery: Delivery) -> None:
     stage = delivery.stage
-    ids = [(one.message.id, one.message.group) for one in delivery.settled]
+    ids = [(delivered.message.id, delivered.message.group) for delivered in delivery.settled]
     if CANARY not in str(ids):  # where a mutation has put it into an id, that is logged
         for line in stage.ears.lines:
             assert CANARY not in line, f"a body's value is logged: {line}"
@@ -89,21 +89,21 @@ def _only_in_credentials(event: Any) -> bool:
 
 def _done_after_a_run(delivery: Delivery) -> None:
     """As many successes as handlers that returned; none of a key that was done before, and one a key."""
-    done = [one for one in delivery.settled if one.outcome.reason is Reason.DONE]
+    done = [delivered for delivered in delivery.settled if delivered.outcome.reason is Reason.DONE]
     if delivery.entry.batch:
         assert len(done) <= FATE.runs, "done without a run"
     else:
         assert len(done) == len(FATE.successes), f"{len(done)} done, {len(FATE.successes)} handlers returned"
     if "stored" in delivery.entry.name:
-        keys = Counter(one.record_key for one in done)
+        keys = Counter(delivered.record_key for delivered in done)
         assert not [key for key, count in keys.items() if count > 1], f"one key was done twice: {keys}"
         assert not delivery.done_before & keys.keys(), "a run after a recorded success"
 
 
-def _is_safe(delivery: Delivery, one: Any) -> None:
+def _is_safe(delivery: Delivery, delivered: Any) -> None:
     """A message that the platform may forget is done, or it is somewhere else: as a copy or as a dead letter."""
-    outcome, stage = one.outcome, delivery.stage
-    lineage = one.message.effective_lineage
+    outcome, stage = delivered.outcome, delivery.stage
+    lineage = delivered.message.effective_lineage
     if outcome.disposition is Disposition.DEAD_LETTER and not delivery.entry.actions:
         assert _has(stage.dead_letters.outgoing_messages, lineage.id), (
             f"{outcome.reason}, and no dead letter of {lineage.id!r}"
@@ -113,7 +113,7 @@ def _is_safe(delivery: Delivery, one: Any) -> None:
     if outcome.disposition is Disposition.ABANDON and not outcome.copied:
         assert not outcome.finished
     if outcome.reason is Reason.DUPLICATE:
-        record = stage.shelf.inner.records[one.record_key]
+        record = stage.shelf.inner.records[delivered.record_key]
         assert record.state is State.DONE, "a duplicate of what is not done"
 
 
@@ -125,7 +125,9 @@ def _queues_take_it(delivery: Delivery) -> None:
     """What one queue held, another of its kind can hold, as a copy and as a dead letter; if not at once, then in the form
     that follows from the refusal."""
     refused = [*delivery.stage.dead_letters.service.refused, *delivery.stage.copies.service.refused]
-    stuck = [one.outcome for one in delivery.settled if "could not be published" in one.outcome.detail]
+    stuck = [
+        delivered.outcome for delivered in delivery.settled if "could not be published" in delivered.outcome.detail
+    ]
     if refused and stuck and HELD[delivery.platform](delivery):
         raise AssertionError(f"the queue refuses a copy or a dead letter: {refused}, {stuck}")
 
@@ -133,13 +135,15 @@ def _queues_take_it(delivery: Delivery) -> None:
 def _comes_back_equal(delivery: Delivery) -> None:
     """A copy and a dead letter, delivered again, are the message that arrived: one copy, or one life, later."""
     stage = delivery.stage
-    taken = {id(one): one for one in (*stage.dead_letters.service.taken, *stage.copies.service.taken)}
-    again = [AGAIN[delivery.platform](one) for one in taken.values()]
+    taken = {id(message): message for message in (*stage.dead_letters.service.taken, *stage.copies.service.taken)}
+    again = [AGAIN[delivery.platform](message) for message in taken.values()]
     for outgoing in (*stage.dead_letters.outgoing_messages, *stage.copies.outgoing_messages):
         came = outgoing.origin
-        same = [one for one in again if one.body == came.body and _without_type(one) == _without_type(came)]
+        same = [
+            message for message in again if message.body == came.body and _without_type(message) == _without_type(came)
+        ]
         assert same, f"what comes back has another body or other attributes: {came.attributes}"
-        lineages = [one.lineage for one in same]
+        lineages = [message.lineage for message in same]
         assert outgoing.bare or any(_follows(lineage, outgoing.lineage) for lineage in lineages), (
             f"{lineages}, not {outgoing.lineage}"
         )
@@ -164,40 +168,42 @@ def _follows(lineage: Lineage | None, sent: Lineage) -> bool:
 
 
 def _sqs_hears(delivery: Delivery) -> None:
-    told, settled = delivery.told, delivery.settled
+    answer, settled = delivery.answer, delivery.settled
     records = delivery.event["Records"]
     assert len(settled) == len(records)
-    back = [one for one in settled if not one.outcome.finished]
-    assert told["batchItemFailures"] == [{"itemIdentifier": one.message.native_id} for one in back]
+    back = [delivered for delivered in settled if not delivered.outcome.finished]
+    assert answer["batchItemFailures"] == [{"itemIdentifier": delivered.message.native_id} for delivered in back]
     if any(line.startswith("peeklock.visibility_failed") for line in delivery.stage.ears.lines):
         return  # an address that is none: the messages come back all the same
-    delayed = [one for one in back if one.outcome.delay is not None]
-    for one, entry in zip(delayed, told["visibilities"], strict=True):
+    delayed = [delivered for delivered in back if delivered.outcome.delay is not None]
+    for delivered, entry in zip(delayed, answer["visibilities"], strict=True):
         seconds = entry["VisibilityTimeout"]
         assert type(seconds) is int
         assert 0 <= seconds <= LONGEST_VISIBILITY
-        assert seconds >= min(math.floor(one.outcome.delay.total_seconds()), MAX_VISIBILITY), "sooner than it should"
+        assert seconds >= min(math.floor(delivered.outcome.delay.total_seconds()), MAX_VISIBILITY), (
+            "sooner than it should"
+        )
 
 
 def _push_hears(delivery: Delivery) -> None:
-    (one,) = delivery.settled
-    expected = 204 if one.outcome.finished else 409 if one.outcome.reason is Reason.BUSY else 500
-    assert delivery.told == expected, f"{delivery.told} for {one.outcome}"
+    (delivered,) = delivery.settled
+    expected = 204 if delivered.outcome.finished else 409 if delivered.outcome.reason is Reason.BUSY else 500
+    assert delivery.answer == expected, f"{delivery.answer} for {delivered.outcome}"
 
 
 def _bus_hears(delivery: Delivery) -> None:
-    settled, told = delivery.settled, delivery.told
+    settled, answer = delivery.settled, delivery.answer
     if not delivery.entry.actions:
-        assert told == ("returned" if all(one.outcome.finished for one in settled) else "raised")
+        assert answer == ("returned" if all(delivered.outcome.finished for delivered in settled) else "raised")
         return
-    verbs = {number: verb for verb, number in told}
-    assert len(verbs) == len(told) == len(settled), "a message that is not settled exactly once"
-    for one in settled:
-        verb = verbs[id(one.message.raw)]
-        if one.outcome.disposition is Disposition.DEAD_LETTER:
+    verbs = {number: verb for verb, number in answer}
+    assert len(verbs) == len(answer) == len(settled), "a message that is not settled exactly once"
+    for delivered in settled:
+        verb = verbs[id(delivered.message.raw)]
+        if delivered.outcome.disposition is Disposition.DEAD_LETTER:
             assert verb in ("dead_letter", "complete")
         else:
-            assert verb == ("complete" if one.outcome.finished else "abandon")
+            assert verb == ("complete" if delivered.outcome.finished else "abandon")
 
 
 TOLD: dict[str, Callable[[Delivery], None]] = {
@@ -251,11 +257,11 @@ def _bus_held(delivery: Delivery) -> bool:
         json.dumps(delivery.event["triggerMetadata"], ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return False  # the host's strings are UTF-8
-    for one in delivery.settled:
-        raw = one.message.raw
+    for delivered in delivery.settled:
+        raw = delivered.message.raw
         try:
             message = ServiceBusMessage(raw.get_body(), application_properties=dict(raw.application_properties or {}))
-            message.content_type = one.message.content_type
+            message.content_type = delivered.message.content_type
             Bus().send_messages(message)
         except Exception:  # noqa: BLE001 - whatever the SDK says of it, no client could have sent it
             return False

@@ -175,8 +175,8 @@ def _text(container: Any, key: Any, random: Random, _: Any) -> None:
 
 
 def _swap(container: Any, key: Any, random: Random, everything: list[tuple[Any, Any]]) -> None:
-    other, name = random.choice(everything)
-    container[key] = json.loads(json.dumps(other[name]))
+    container_of_name, name = random.choice(everything)
+    container[key] = json.loads(json.dumps(container_of_name[name]))
 
 
 def _json(text: str) -> Any:

@@ -34,9 +34,9 @@ class Tally:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, delivery: Delivery) -> None:
-        if delivery.told == REFUSED:
+        if delivery.answer == REFUSED:
             self.reasons[REFUSED] += 1
-        self.reasons.update(str(one.outcome.reason) for one in delivery.settled)
+        self.reasons.update(str(delivered.outcome.reason) for delivered in delivery.settled)
 
 
 @functools.cache
@@ -56,12 +56,12 @@ def fuzz(platform: str, seed: int, numbers: range) -> Tally:
     """Try the events of these numbers. Raises Found."""
     tally = Tally()
     for number in numbers:
-        one(platform, seed, number, tally)
+        fuzz_one(platform, seed, number, tally)
         tally.events += 1
     return tally
 
 
-def one(platform: str, seed: int, number: int, tally: Tally) -> None:
+def fuzz_one(platform: str, seed: int, number: int, tally: Tally) -> None:
     """Make an event and deliver it, once or several times. Raises Found."""
     random = Random(f"{seed}/{platform}/{number}")
     stage, entries = stage_of(platform)
@@ -73,8 +73,8 @@ def one(platform: str, seed: int, number: int, tally: Tally) -> None:
         try:
             done_before = frozenset(stage.shelf.done())
             with stage.set():
-                told = entry.say(event)
-            delivery = Delivery(platform, entry, stage, event, told, done_before)
+                answer = entry.say(event)
+            delivery = Delivery(platform, entry, stage, event, answer, done_before)
             check(delivery)
         except Exception as exc:
             raise Found(_report(platform, seed, number, entry, event, exc)) from exc

@@ -75,7 +75,7 @@ class SQS:
     def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
         assert 1 <= len(asked["Entries"]) <= 10
         self.visibilities += asked["Entries"]
-        return {"Successful": [{"Id": one["Id"]} for one in asked["Entries"]]}
+        return {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]]}
 
     def send_message_batch(self, **asked: Any) -> dict[str, Any]:
         assert 1 <= len(asked["Entries"]) <= 10

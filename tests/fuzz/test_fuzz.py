@@ -11,7 +11,7 @@ import pytest
 from peeklock.errors import SendError
 from peeklock.outgoing import OutgoingMessage
 from tests.fuzz.entries import PLATFORMS, REFUSED
-from tests.fuzz.run import Found, Tally, fuzz, one, samples, stage_of
+from tests.fuzz.run import Found, Tally, fuzz, fuzz_one, samples, stage_of
 
 SEED = 20261130
 FEW = 150
@@ -42,12 +42,12 @@ def test_the_same_seed_is_the_same_event(platform):
     """Whatever was tried before."""
     together, alone = Tally(), Tally()
     for number in (3, 7, 11):
-        one(platform, SEED, number, together)
-    one(platform, SEED, 11, alone)
+        fuzz_one(platform, SEED, number, together)
+    fuzz_one(platform, SEED, 11, alone)
     stage, _ = stage_of(platform)
-    first = [one.outcome for one in stage.watcher.settled_items]
-    one(platform, SEED, 11, Tally())
-    assert [str(one.outcome) for one in stage.watcher.settled_items] == [str(outcome) for outcome in first]
+    first = [delivery.outcome for delivery in stage.watcher.settled_items]
+    fuzz_one(platform, SEED, 11, Tally())
+    assert [str(delivery.outcome) for delivery in stage.watcher.settled_items] == [str(outcome) for outcome in first]
     assert samples(platform)
 
 
@@ -66,9 +66,9 @@ class Forgetful:
 
 
 def found_in(platform: str, events: int = 400) -> str:
-    with pytest.raises(Found) as found:
+    with pytest.raises(Found) as raised:
         fuzz(platform, SEED, range(events))
-    return str(found.value)
+    return str(raised.value)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -88,17 +88,17 @@ def lying(say: Any, lie: Any) -> Any:
     """An entry point that tells its platform something else."""
 
     def said(event: Any) -> Any:
-        told = say(event)
-        return told if told == REFUSED else lie(told)
+        answer = say(event)
+        return answer if answer == REFUSED else lie(answer)
 
     return said
 
 
 LIES = {
-    "sqs": lambda told: {**told, "batchItemFailures": []},
+    "sqs": lambda answer: {**answer, "batchItemFailures": []},
     "cloudtasks": lambda _: 204,
     "pubsub": lambda _: 204,
-    "servicebus": lambda told: "returned" if isinstance(told, str) else [(verb, n) for verb, n in told][1:],
+    "servicebus": lambda answer: "returned" if isinstance(answer, str) else [(verb, n) for verb, n in answer][1:],
 }
 
 

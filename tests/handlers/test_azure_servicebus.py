@@ -37,14 +37,14 @@ def worker():
 
 def test_what_the_host_is_told_to_listen_to(worker):
     """Both queues by the names they are declared with, and bodies as bytes."""
-    bindings = {name: json.loads(given[0]) for name, given in worker.bindings.items()}
-    assert {name: one["queueName"] for name, one in bindings.items()} == {
+    bindings = {name: json.loads(texts[0]) for name, texts in worker.bindings.items()}
+    assert {name: binding["queueName"] for name, binding in bindings.items()} == {
         "charge": "orders",
         "write_receipts": "receipts",
     }
-    assert {one["type"] for one in bindings.values()} == {"serviceBusTrigger"}
-    assert {one["connection"] for one in bindings.values()} == {"PEEKLOCK_SERVICEBUS"}
-    assert {one["dataType"] for one in bindings.values()} == {"BINARY"}
+    assert {binding["type"] for binding in bindings.values()} == {"serviceBusTrigger"}
+    assert {binding["connection"] for binding in bindings.values()} == {"PEEKLOCK_SERVICEBUS"}
+    assert {binding["dataType"] for binding in bindings.values()} == {"BINARY"}
     assert bindings["write_receipts"]["cardinality"] == "MANY"
 
 
@@ -76,8 +76,8 @@ def test_the_app_is_as_short_as_it_is_said_to_be():
 def order(name: str, card: str) -> tuple[tuple[Any, str], dict[str, tuple[Any, str]]]:
     """Return an order as the host passes it."""
     body = json.dumps({"order_id": name, "customer": "c", "cents": 500, "card": card}).encode()
-    given = {"UserProperties": "{}", "ApplicationProperties": "{}", "DeliveryCount": "1", "SequenceNumber": "7"}
-    metadata = {key: (text, "json") for key, text in given.items()}
+    columns = {"UserProperties": "{}", "ApplicationProperties": "{}", "DeliveryCount": "1", "SequenceNumber": "7"}
+    metadata = {key: (text, "json") for key, text in columns.items()}
     return (body, "bytes"), {"MessageId": (f"message-{name}", "string"), **metadata}
 
 

@@ -26,11 +26,11 @@ HANDLERS = {
 CONFIG = {"gcp:project": "contoso-dev", "gcp:region": "europe-west1"}
 
 
-def made(path, told=None):
+def bundle_at(path, manifest=None):
     with zipfile.ZipFile(path, "w") as bundle:
         bundle.writestr("code.py", "")
-        if told is not None:
-            bundle.writestr(build.MANIFEST, json.dumps(told))
+        if manifest is not None:
+            bundle.writestr(build.MANIFEST, json.dumps(manifest))
     return str(path)
 
 
@@ -45,25 +45,25 @@ def deploy(cloud, path, handler=None):
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 @pytest.mark.parametrize(
-    ("told", "fix"),
+    ("manifest", "fix"),
     [
         ({"platform": "another", "queues": {}}, "is for another; name the one of `peeklock bundle"),
         ({"queues": {}}, "declares no queue 'orders': add its module to `queues`"),
         ({"queues": {"orders": "0" * 12}}, "was declared as it is now .* make it again: peeklock bundle"),
     ],
 )
-def test_a_bundle_that_would_not_start_is_refused(cloud, told, fix, tmp_path):
+def test_a_bundle_that_would_not_start_is_refused(cloud, manifest, fix, tmp_path):
     """By the program, and not at each cold start of what it deployed."""
     with pytest.raises(ConfigError, match=fix):
-        deploy(cloud, made(tmp_path / "bundle.zip", {"platform": cloud, **told}))
+        deploy(cloud, bundle_at(tmp_path / "bundle.zip", {"platform": cloud, **manifest}))
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_a_bundle_that_fits(cloud, tmp_path):
     """Also one that says nothing of itself."""
     fits = {"platform": cloud, "queues": {"orders": ORDERS.fingerprint, "others": "0"}}
-    assert deploy(cloud, made(tmp_path / "bundle.zip", fits)).registrations
-    assert deploy(cloud, made(tmp_path / "plain.zip")).registrations
+    assert deploy(cloud, bundle_at(tmp_path / "bundle.zip", fits)).registrations
+    assert deploy(cloud, bundle_at(tmp_path / "plain.zip")).registrations
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)
@@ -81,7 +81,7 @@ def test_queues_that_would_share_their_variables(cloud, tmp_path):
     """One would overwrite the other's address: also where one of them is only sent to."""
 
     def program():
-        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=made(tmp_path / "plain.zip"))
+        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=bundle_at(tmp_path / "plain.zip"))
         app.consumer(
             Queue("my-orders"),
             handler=HANDLERS[cloud],
@@ -95,7 +95,7 @@ def test_queues_that_would_share_their_variables(cloud, tmp_path):
 
 def test_another_bundle_than_the_programs(tmp_path):
     """Is named by the environment."""
-    with environment(**{bundles.VARIABLE: made(tmp_path / "mine.zip")}):
+    with environment(**{bundles.VARIABLE: bundle_at(tmp_path / "mine.zip")}):
         assert bundles.find("none.zip", "aws") == tmp_path / "mine.zip"
 
 
@@ -118,8 +118,8 @@ ENTRIES = {
 
 
 def with_entries(tmp_path, cloud, entries=ENTRIES):
-    told = {"platform": cloud, "queues": {"orders": ORDERS.fingerprint}, "entries": entries}
-    return made(tmp_path / "bundle.zip", told)
+    manifest = {"platform": cloud, "queues": {"orders": ORDERS.fingerprint}, "entries": entries}
+    return bundle_at(tmp_path / "bundle.zip", manifest)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_an_app_that_is_not_ended(cloud, tmp_path):
     """Fails in the preview: else a stack without outputs, and perhaps without a function, is made. (trials 5.19)"""
 
     def program():
-        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=made(tmp_path / "plain.zip"))
+        app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=bundle_at(tmp_path / "plain.zip"))
         app.consumer(ORDERS, handler=HANDLERS[cloud], capacity=Capacity(batch=1, memory=512), uses=[Queue("none")])
 
     with pytest.raises(ConfigError, match=r"app 'shop' is not finished: call all\(\) on it after its last consumer"):

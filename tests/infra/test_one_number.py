@@ -56,11 +56,11 @@ LOCK, URL = "PEEKLOCK_ORDERS_LOCK", "PEEKLOCK_ORDERS_URL"
 def test_what_follows_from_it(change, changed, tmp_path):
     """And the declaration's fingerprint, wherever it is told."""
     bundle = str(bundled(tmp_path / "bundle.zip"))
-    found = {}
+    followers = {}
     for cloud in HANDLERS:
-        before, after = (deployed(cloud, bundle, one) for one in (Queue("orders"), Queue("orders", **change)))
-        told = differences(before, after)
-        inputs = {(kind, name.rpartition(".")[2]) for (kind, _), names in told.items() for name in names}
+        before, after = (deployed(cloud, bundle, queue) for queue in (Queue("orders"), Queue("orders", **change)))
+        changes = differences(before, after)
+        inputs = {(kind, name.rpartition(".")[2]) for (kind, _), names in changes.items() for name in names}
         assert {name for _, name in inputs} >= {"PEEKLOCK_ORDERS_FINGERPRINT", "fingerprint"}
-        found[cloud] = {one for one in inputs if not one[1].lower().endswith("fingerprint")}
-    assert found == changed
+        followers[cloud] = {input_ for input_ in inputs if not input_[1].lower().endswith("fingerprint")}
+    assert followers == changed

@@ -30,29 +30,29 @@ def test_a_page_is_as_the_code_is(name, tmp_path):
         "cost": lambda: cost.cost(tmp_path),
         "policy": policy.policy,
     }
-    made = pages[name]()
+    text = pages[name]()
     file = ROOT / "docs" / f"{name}.md"
     if os.environ.get("PEEKLOCK_RENEW_GOLDEN") == "1":
-        file.write_text(made, encoding="utf-8")
-    assert file.read_text(encoding="utf-8") == made
+        file.write_text(text, encoding="utf-8")
+    assert file.read_text(encoding="utf-8") == text
 
 
 def test_every_grant_of_a_program_is_on_the_page(recorded):
     """Actions on AWS, roles on the others."""
     page = iam.iam()
-    granted = {name for one in recorded.registrations for name in _granted(one)}
+    granted = {name for registration in recorded.registrations for name in _granted(registration)}
     assert granted
     assert [name for name in sorted(granted) if name not in page] == []
 
 
-def _granted(one):
-    if one.type == "aws:iam/rolePolicy:RolePolicy":
-        for statement in json.loads(one.inputs["policy"])["Statement"]:
+def _granted(registration):
+    if registration.type == "aws:iam/rolePolicy:RolePolicy":
+        for statement in json.loads(registration.inputs["policy"])["Statement"]:
             yield from statement["Action"]
-    if one.type == "azure-native:authorization:RoleAssignment":
-        yield AzureRole(one.inputs["roleDefinitionId"].rpartition("/")[2]).name.replace("_", " ").title()
-    if one.type.endswith("Member") and "role" in one.inputs:
-        yield one.inputs["role"]
+    if registration.type == "azure-native:authorization:RoleAssignment":
+        yield AzureRole(registration.inputs["roleDefinitionId"].rpartition("/")[2]).name.replace("_", " ").title()
+    if registration.type.endswith("Member") and "role" in registration.inputs:
+        yield registration.inputs["role"]
 
 
 def test_of_every_type_it_is_known_what_it_costs(recorded):

@@ -27,13 +27,13 @@ def resources(cloud: str, stack: str, *, preview: bool = False) -> tuple[Resourc
         recorded = program(cloud, Path(folder), stack, preview=preview)
     return tuple(
         Resource(
-            type=one.type,
-            name=one.name,
-            urn=one.urn,
-            props={"name": one.name, **one.inputs},  # as providers name what has no name
-            refs=one.property_dependencies,
+            type=registration.type,
+            name=registration.name,
+            urn=registration.urn,
+            props={"name": registration.name, **registration.inputs},  # as providers name what has no name
+            refs=registration.property_dependencies,
         )
-        for one in recorded.registrations
+        for registration in recorded.registrations
     )
 
 
@@ -41,24 +41,24 @@ def resources(cloud: str, stack: str, *, preview: bool = False) -> tuple[Resourc
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_programs_break_none(cloud, stack):
     """On any stack."""
-    assert [str(one) for one in violations(resources(cloud, stack))] == []
+    assert [str(violation) for violation in violations(resources(cloud, stack))] == []
 
 
 def without(*names: str) -> Callable[[Resource], Resource]:
     """Props and what they are made of."""
-    return lambda one: replace(
-        one,
-        props={key: value for key, value in one.props.items() if key not in names},
-        refs={key: value for key, value in one.refs.items() if key not in names},
+    return lambda resource: replace(
+        resource,
+        props={key: value for key, value in resource.props.items() if key not in names},
+        refs={key: value for key, value in resource.refs.items() if key not in names},
     )
 
 
 def having(**props: Any) -> Callable[[Resource], Resource]:
-    return lambda one: replace(one, props={**one.props, **props})
+    return lambda resource: replace(resource, props={**resource.props, **props})
 
 
 def within(name: str, **inner: Any) -> Callable[[Resource], Resource]:
-    return lambda one: replace(one, props={**one.props, name: {**one.props[name], **inner}})
+    return lambda resource: replace(resource, props={**resource.props, name: {**resource.props[name], **inner}})
 
 
 GONE = None
@@ -122,31 +122,33 @@ PLANTED: list[tuple[str, str, str, Callable[[Resource], Resource] | None, str]] 
 @pytest.mark.parametrize(("type_", "name", "rule", "change", "fix"), PLANTED)
 def test_a_planted_error_is_found(type_, name, rule, change, fix):
     """By its rule and no other, with what to do."""
-    given = resources(rule.partition("-")[0], "dev")
-    (wrong,) = [one for one in given if (one.type, one.name) == (type_, name)]
-    others = [one for one in given if one is not wrong]
-    found = violations(others if change is None else [*others, change(wrong)])
-    assert {one.rule.name for one in found} == {rule}
-    assert any(re.search(fix, str(one)) for one in found), [str(one) for one in found]
+    deployed = resources(rule.partition("-")[0], "dev")
+    (wrong,) = [resource for resource in deployed if (resource.type, resource.name) == (type_, name)]
+    rest = [resource for resource in deployed if resource is not wrong]
+    broken_rules = violations(rest if change is None else [*rest, change(wrong)])
+    assert {violation.rule.name for violation in broken_rules} == {rule}
+    assert any(re.search(fix, str(violation)) for violation in broken_rules), [
+        str(violation) for violation in broken_rules
+    ]
 
 
 @pytest.mark.parametrize(("type_", "name", "rule", "change", "fix"), PLANTED)
 def test_what_is_not_known_yet_is_not_judged(type_, name, rule, change, fix):
     """A preview may not know a property; its absence is no violation then."""
-    judges = {one.name: one.judges for one in RULES}[rule]
-    given = resources(rule.partition("-")[0], "dev")
-    (one,) = [each for each in given if (each.type, each.name) == (type_, name)]
-    unsaid = replace(without(*judges)(one), unknown=judges)
-    assert [str(each) for each in violations([*(each for each in given if each is not one), unsaid])] == []
+    judges = {each.name: each.judges for each in RULES}[rule]
+    deployed = resources(rule.partition("-")[0], "dev")
+    (registration,) = [each for each in deployed if (each.type, each.name) == (type_, name)]
+    unsaid = replace(without(*judges)(registration), unknown=judges)
+    assert [str(each) for each in violations([*(each for each in deployed if each is not registration), unsaid])] == []
 
 
 def test_a_policy_of_one_statement():
     """Stands without a list as well."""
     deny = {"Effect": "Deny", "Action": "sqs:*", "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
-    given = resources("aws", "dev")
-    (one,) = [each for each in given if (each.type, each.name) == (aws.QUEUE_POLICY, "shop-orders-tls")]
-    alone = having(policy=json.dumps({"Statement": deny}))(one)
-    assert violations([*(each for each in given if each is not one), alone]) == []
+    deployed = resources("aws", "dev")
+    (policy,) = [each for each in deployed if (each.type, each.name) == (aws.QUEUE_POLICY, "shop-orders-tls")]
+    alone = having(policy=json.dumps({"Statement": deny}))(policy)
+    assert violations([*(each for each in deployed if each is not policy), alone]) == []
 
 
 def made(type_: str, name: str, refs: dict[str, str] | None = None, **props: Any) -> Resource:

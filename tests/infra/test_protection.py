@@ -14,7 +14,11 @@ def test_each_consumer_has_one_that_depends_on_all_of_it(cloud, stack, tmp_path)
     recorded = program(cloud, tmp_path, stack)
     for name in ("orders", "receipts"):
         consumer = recorded.named(f"shop-{name}", f"peeklock:{cloud}:Consumer")
-        parts = {one.urn for one in recorded.registrations if one.custom and one.parent == consumer.urn}
+        parts = {
+            registration.urn
+            for registration in recorded.registrations
+            if registration.custom and registration.parent == consumer.urn
+        }
         keeper = recorded.named(f"shop-{name}-kept", "peeklock:infra:Kept")
         assert parts
         assert parts <= set(keeper.dependencies)

@@ -51,7 +51,9 @@ def statements(path):
     """Return the text behind each quota of a module, by the quota's name."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     pairs = itertools.pairwise(body)
-    assigned = [(one.targets[0], after.value.value) for one, after in pairs if isinstance(one, ast.Assign)]
+    assigned = [
+        (statement.targets[0], after.value.value) for statement, after in pairs if isinstance(statement, ast.Assign)
+    ]
     return {name.id: text for target, text in assigned for name in ast.walk(target) if isinstance(name, ast.Name)}
 
 
@@ -59,10 +61,10 @@ def statements(path):
 def test_each_has_its_page_and_its_month(module: Path):
     """The docstring behind a quota has both."""
     body = ast.parse(module.read_text(encoding="utf-8")).body
-    for one, after in zip(body, [*body[1:], ast.Pass()], strict=True):
-        if isinstance(one, ast.Assign):
+    for statement, after in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(statement, ast.Assign):
             text = after.value.value if isinstance(after, ast.Expr) else ""
-            assert re.search(r"Read 20\d\d-(0[1-9]|1[0-2])\. https://\S+$", text), ast.unparse(one.targets[0])
+            assert re.search(r"Read 20\d\d-(0[1-9]|1[0-2])\. https://\S+$", text), ast.unparse(statement.targets[0])
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: path.stem)
@@ -84,10 +86,10 @@ def test_each_is_stated_once_and_is_of_use(module: Path):
 
 def limits(service, operation, path):
     """Return the least and the most that botocore's model states of a parameter."""
-    found = shape(service, operation)
+    parameter = shape(service, operation)
     for name in path.split("."):
-        found = found.fields[name]()
-    return found.least, found.most
+        parameter = parameter.fields[name]()
+    return parameter.least, parameter.most
 
 
 @pytest.mark.parametrize(
@@ -113,12 +115,12 @@ def test_what_botocores_model_limits(service, operation, path, expected):
     assert limits(service, operation, path) == expected
 
 
-def told(service, operation, *path):
+def documentation_of(service, operation, *path):
     """Return the prose of botocore's model on a parameter, without its mark-up."""
-    found = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
+    parameter = botocore.session.get_session().get_service_model(service).operation_model(operation).input_shape
     for name in path:
-        found = found.members[name]
-    return re.sub(r"\s+", " ", re.sub("<[^>]+>", "", found.documentation))
+        parameter = parameter.members[name]
+    return re.sub(r"\s+", " ", re.sub("<[^>]+>", "", parameter.documentation))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def told(service, operation, *path):
 )
 def test_what_botocores_model_says(parameter, sentence):
     """The model has some limits in its prose only."""
-    assert sentence in told(*parameter)
+    assert sentence in documentation_of(*parameter)
 
 
 @pytest.mark.parametrize(
@@ -233,15 +235,15 @@ ELSEWHERE = ("/quotas/", "cloudqueues/cloudtasks", "cloudqueues/servicebus")
 
 def written(path):
     """Whole numbers in a module, each with its line."""
-    for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(one, ast.Constant) and type(one.value) is int:
-            yield one.value, one.lineno
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node.value, node.lineno
 
 
 def test_nothing_else_has_them():
     """No other module says one of these numbers."""
     source = ROOT / "src"
     names = {str(path.relative_to(source)): path for path in sorted(source.rglob("*.py"))}
-    others = {name: path for name, path in names.items() if not any(one in name for one in ELSEWHERE)}
-    found = [(name, line, value) for name, path in others.items() for value, line in written(path)]
-    assert [one for one in found if one[2] in NUMBERS] == []
+    searched = {name: path for name, path in names.items() if not any(part in name for part in ELSEWHERE)}
+    numbers = [(name, line, value) for name, path in searched.items() for value, line in written(path)]
+    assert [number for number in numbers if number[2] in NUMBERS] == []

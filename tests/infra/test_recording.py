@@ -40,8 +40,8 @@ class Pair(pulumi.ComponentResource):
 
 
 def pair():
-    made = Pair("orders")
-    pulumi.export("url", made.queue.url)
+    created = Pair("orders")
+    pulumi.export("url", created.queue.url)
     pulumi.export("batch", pulumi.Config().get_object("capacity", {}).get("batch"))
 
 
@@ -73,7 +73,7 @@ def test_inputs_options_and_outputs():
 def test_dependencies_go_on():
     """The table waits for the queue, and so for its dead letters."""
     recorded = run_function(pair)
-    dead_letters, queue, table = (recorded.named(f"orders-{one}") for one in ("dead-letters", "queue", "table"))
+    dead_letters, queue, table = (recorded.named(f"orders-{part}") for part in ("dead-letters", "queue", "table"))
     assert recorded.depends(table, dead_letters)
     assert recorded.depends(queue, dead_letters)
     assert not recorded.depends(dead_letters, queue)
@@ -115,29 +115,31 @@ def test_a_program_of_a_folder(tmp_path):
 def test_programs_in_several_threads(tmp_path):
     """One after the other, each with its own resources and configuration."""
     main = "import pulumi\nimport pulumi_aws as aws\naws.sqs.Queue(pulumi.Config().require('name'))\n"
-    folder, found = program(tmp_path, main), {}
+    folder, names_by_program = program(tmp_path, main), {}
 
     def run(name):
-        found[name] = [one.name for one in run_program(folder, "dev", config={"name": name}).registrations]
+        names_by_program[name] = [
+            registration.name for registration in run_program(folder, "dev", config={"name": name}).registrations
+        ]
 
     threads = [threading.Thread(target=run, args=(f"queue-{n}",)) for n in range(6)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    assert found == {f"queue-{n}": [f"queue-{n}"] for n in range(6)}
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert names_by_program == {f"queue-{n}": [f"queue-{n}"] for n in range(6)}
 
 
 def test_what_fails_is_raised_and_quiet(tmp_path, capfd, caplog):
     """The program's own error, with no flood behind it, and the process is as before."""
     many = "import pulumi_aws as aws\nqueues = [aws.sqs.Queue(f'q{n}') for n in range(20)]\nraise KeyError('mine')\n"
-    here = Path.cwd()
+    folder_before = Path.cwd()
     with pytest.raises(KeyError, match="mine"):
         run_program(program(tmp_path, many), "dev")
     twice = "import pulumi_aws as aws\naws.sqs.Queue('q')\naws.sqs.Queue('q')\n"
     with pytest.raises(Exception, match="registered twice"):
         run_program(program(tmp_path, twice), "dev")
-    assert Path.cwd() == here
+    assert Path.cwd() == folder_before
     assert len(capfd.readouterr().err + caplog.text) < 2000
     assert run_function(pair).named("orders-queue")
 

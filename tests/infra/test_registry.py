@@ -17,12 +17,12 @@ CONFIG = {"gcp:project": "contoso-dev", "gcp:region": "europe-west1"}
 def program(cloud, tmp_path, config):
     bundle = str(bundled(tmp_path / "bundle.zip"))
 
-    def made():
+    def program():
         app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=bundle)
         app.consumer(Queue("orders"), handler=HANDLERS[cloud])
         app.all()
 
-    return run(made, {**CONFIG, "capacity": {"orders": {"batch": 1}}, **config})
+    return run(program, {**CONFIG, "capacity": {"orders": {"batch": 1}}, **config})
 
 
 @pytest.mark.parametrize("cloud", HANDLERS)
@@ -52,7 +52,7 @@ def apps(cloud, tmp_path, *, export, capacity=None):
     names = ("shop", "billing")
     bundle = str(bundled(tmp_path / "bundle.zip"))
 
-    def made():
+    def program():
         app_class = importlib.import_module(f"peeklock.infra.{cloud}").App
         declared = [app_class(name, bundle=bundle) for name in names]
         for app, queue in zip(declared, ("orders", "invoices"), strict=True):
@@ -62,7 +62,7 @@ def apps(cloud, tmp_path, *, export, capacity=None):
             if not export:
                 pulumi.export(name, outputs)
 
-    return run(made, {**CONFIG, "capacity": {"orders": {"batch": 1}, "invoices": {"batch": 1}, **(capacity or {})}})
+    return run(program, {**CONFIG, "capacity": {"orders": {"batch": 1}, "invoices": {"batch": 1}, **(capacity or {})}})
 
 
 @pytest.mark.parametrize("cloud", HANDLERS)

@@ -24,13 +24,13 @@ def log_of(cloud, tmp_path, *queues):
     """What a program with these queues tells whoever runs it."""
     bundle = str(bundled(tmp_path / "bundle.zip"))
 
-    def made():
+    def program():
         app = importlib.import_module(f"peeklock.infra.{cloud}").App("shop", bundle=bundle, stage=Stage(protect=False))
         for queue in queues:
             app.consumer(queue, handler=CLOUDS[cloud][1], capacity=Capacity(batch=1, memory=512))
         app.all()
 
-    return run(made, CONFIG).log
+    return run(program, CONFIG).log
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

@@ -17,7 +17,7 @@ GROUP = {"resource_group_name": "shop"}
 BUS = {**GROUP, "namespace_name": "bus"}
 
 
-def found(program):
+def problems_of(program):
     return [problem for registration in run_function(program).registrations for problem in problems(registration)]
 
 
@@ -42,7 +42,7 @@ SOUND = [
 @pytest.mark.parametrize("program", SOUND)
 def test_nothing_is_said_of_a_sound_one(program):
     """Nested objects, lists, maps, archives and enumerations of the three SDKs."""
-    assert found(program) == []
+    assert problems_of(program) == []
 
 
 WRONG = [
@@ -85,7 +85,7 @@ WRONG = [
 @pytest.mark.parametrize(("program", "said"), WRONG)
 def test_what_is_wrong_is_said(program, said):
     """Once, and where."""
-    (problem,) = found(program)
+    (problem,) = problems_of(program)
     assert said in problem
 
 

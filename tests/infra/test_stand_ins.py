@@ -71,10 +71,10 @@ def test_a_new_name_of_letters_and_digits(kind, key):
 
 def test_a_new_name_of_a_fifo_queue():
     """It ends as SQS wants it to, and is the same for the same seed only."""
-    first, again, other = (
+    first, again, different = (
         with_name("aws:sqs/queue:Queue", "q", seed, {"fifoQueue": True}, {})["name"] for seed in (b"a", b"a", b"b")
     )
-    assert first == again != other
+    assert first == again != different
     assert first.endswith(".fifo")
 
 

@@ -21,10 +21,10 @@ def _index(path: Path) -> list[Any]:
     sys.modules.pop(path.stem, None)
     sys.path.insert(0, str(path.parent))
     try:
-        found: list[Any] = loader.index_function_app(str(path))
+        functions: list[Any] = loader.index_function_app(str(path))
     finally:
         sys.path.remove(str(path.parent))
-    return found
+    return functions
 
 
 class Worker:
@@ -33,10 +33,10 @@ class Worker:
     def __init__(self, app: Any = None, path: Path | None = None) -> None:
         load_binding_registry()
         start_threadpool_executor()
-        found = _index(path) if path else app.get_functions()
+        functions = _index(path) if path else app.get_functions()
         self.functions: dict[str, Any] = {}
         self.bindings: dict[str, list[str]] = {}
-        for function in found:
+        for function in functions:
             info = handle_event._functions.add_indexed_function(function=function, protos=PROTOS)
             self.functions[info.name] = info
             self.bindings[info.name] = function.get_raw_bindings()

@@ -35,13 +35,13 @@ def emulator() -> str:
     named = os.environ.get("PUBSUB_EMULATOR_HOST")
     if named:
         return named
-    found = [jar for folder in sdk_folders() for jar in folder.glob(JARS)]
-    if not found or not shutil.which("java"):
+    jars = [jar for folder in sdk_folders() for jar in folder.glob(JARS)]
+    if not jars or not shutil.which("java"):
         pytest.fail(
             "the Pub/Sub emulator is not installed: apt-get install google-cloud-cli-pubsub-emulator, or gcloud components"
             " install pubsub-emulator; and java 17; or set PUBSUB_EMULATOR_HOST=127.0.0.1:PORT"
         )
-    return f"127.0.0.1:{start('pubsub', 'java', '-Xmx512m', '-jar', str(found[0]), '--host=127.0.0.1', '--port=PORT')}"
+    return f"127.0.0.1:{start('pubsub', 'java', '-Xmx512m', '-jar', str(jars[0]), '--host=127.0.0.1', '--port=PORT')}"
 
 
 class World:
@@ -105,7 +105,7 @@ class World:
     def dead_letters(self) -> list[Any]:
         """Those that are there."""
         pulled = self._clients[1].pull(subscription=self._subscription(self.dead), max_messages=10, timeout=SECONDS)
-        return [one.message for one in pulled.received_messages]
+        return [received_message.message for received_message in pulled.received_messages]
 
 
 @contextmanager

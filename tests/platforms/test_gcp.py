@@ -82,11 +82,11 @@ class TestAnswers:
 
     def test_finished_is_204(self):
         """Done, duplicate, and a dead letter that is safe."""
-        made = world()
-        entry = cloudtasks.bind(handle, **made)
+        resources = world()
+        entry = cloudtasks.bind(handle, **resources)
         assert [answer(entry, task()), answer(entry, task())] == [204, 204]
         assert answer(entry, task(b"{", X_CloudTasks_TaskName="t-2")) == 204
-        assert made["dead_letter"].outgoing_messages[0].attributes["peeklock-reason"] == "invalid"
+        assert resources["dead_letter"].outgoing_messages[0].attributes["peeklock-reason"] == "invalid"
 
     def test_a_dead_letter_that_fails_is_500(self):
         """The task would be deleted otherwise."""
@@ -95,22 +95,22 @@ class TestAnswers:
 
     def test_a_busy_key_is_409(self):
         """A second dispatch of a running task must not complete it."""
-        made = world()
+        resources = world()
         statuses: list[int] = []
 
         @consumer(QUEUE)
         def slow(payload: dict) -> None:
             statuses.append(answer(entry, task()))
 
-        entry = cloudtasks.bind(slow, **made)
+        entry = cloudtasks.bind(slow, **resources)
         assert answer(entry, task()) == 204
         assert statuses == [409]
 
     def test_a_retry_is_a_new_task_with_its_delay(self):
         """And 204 for the one that failed; without a store the queue's own backoff applies."""
-        made = world()
-        assert answer(cloudtasks.bind(handle, **made), task(b'{"fail":1}')) == 204
-        (copy,) = made["queue"].outgoing_messages
+        resources = world()
+        assert answer(cloudtasks.bind(handle, **resources), task(b'{"fail":1}')) == 204
+        (copy,) = resources["queue"].outgoing_messages
         assert (copy.lineage, copy.delay > timedelta()) == (Lineage(id="t-1", copy_number=1, attempts=1), True)
 
         @consumer(Queue("orders", max_attempts=3))
@@ -163,8 +163,8 @@ class TestAnswers:
             for _ in range(2):
                 pushed = push.request_of({}, b'{"message": {"messageId": "p-1", "data": "e30="}}')
                 assert answer(entry, pushed) == 204
-        told = "PEEKLOCK_UNSAID_LOCK is not set: the platform is assumed to wait longer than timeout=30 s"
-        assert caplog.text.count(told) == times
+        warning = "PEEKLOCK_UNSAID_LOCK is not set: the platform is assumed to wait longer than timeout=30 s"
+        assert caplog.text.count(warning) == times
 
     def test_an_exact_delay_needs_a_store(self):
         """Said at the first request, with the fix."""
@@ -229,10 +229,10 @@ class TestReceive:
     def test_what_is_published_twice_has_one_id(self, body):
         """Also of a task that another client made, whose only time, the one when it is due, may be another at each delivery.
         The answer of the first publication is lost here."""
-        made = world()
+        resources = world()
         outbox = Outbox()
         lost = FlakySender(outbox, Script({1: "after"}))
-        entry = cloudtasks.bind(handle, **{**made, "queue": lost, "dead_letter": lost})
+        entry = cloudtasks.bind(handle, **{**resources, "queue": lost, "dead_letter": lost})
         for eta in ("1795572530.5", "1795572590.25"):
             answer(entry, push.request_of({"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-TaskETA": eta}, body))
         first, second = outbox.outgoing_messages
@@ -241,14 +241,14 @@ class TestReceive:
 
     def test_a_copy_of_a_cloudevent_is_still_one(self):
         """The copy has all headers of the event."""
-        made = world(unwrap=cloudevents)
+        resources = world(unwrap=cloudevents)
         headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/s", "ce-type": "t"}
-        entry = cloudtasks.bind(handle, **made)
+        entry = cloudtasks.bind(handle, **resources)
         assert answer(entry, push.request_of({**headers, "X-CloudTasks-TaskName": "t-1"}, b'{"fail":1}')) == 204
-        (copy,) = made["queue"].outgoing_messages
+        (copy,) = resources["queue"].outgoing_messages
         again = push.request_of({**cloudtasks_send.headers_of(copy), "X-CloudTasks-TaskName": "t-2"}, b"{}")
         assert answer(entry, again) == 204
-        assert made["store"].records["orders#t-1"].state == "done"
+        assert resources["store"].records["orders#t-1"].state == "done"
 
     def test_pushes(self):
         """Wrapped and unwrapped, with their ordering key, attempt and time."""
@@ -355,8 +355,8 @@ WORLDS: dict[str, dict[str, Any]] = {}
 
 
 def entry_for(name: str) -> Any:
-    made = WORLDS[name] = world()
-    return cloudtasks.bind(handle_async if name == "charge_async" else handle, **made)
+    resources = WORLDS[name] = world()
+    return cloudtasks.bind(handle_async if name == "charge_async" else handle, **resources)
 
 
 def headers_of_task(name: str) -> dict[str, str]:
@@ -435,7 +435,7 @@ def tasks() -> Iterator[list[Any]]:
     created: list[Any] = []
 
     def create(request: Any, context: Any) -> Any:
-        if any(one.name == request.task.name for one in created):
+        if any(earlier.name == request.task.name for earlier in created):
             context.abort(grpc.StatusCode.ALREADY_EXISTS, "Requested entity already exists")
         if request.task.http_request.body == b"no":
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "Task size too large")
@@ -469,12 +469,12 @@ def test_a_task_is_created(tasks):
     )
     assert sender.send([late, late, OutgoingMessage(body=b"no", lineage=Lineage(id="b"))])[:2] == [None, None]
     assert "Task size too large" in str(sender.send([OutgoingMessage(body=b"no", lineage=Lineage(id="b"))])[0])
-    (made,) = tasks
-    assert made.http_request.url == "https://orders.example/run"
-    assert made.http_request.headers["x-peeklock"] == '{"id":"a","copy_number":1,"sent":7}'
-    assert made.http_request.oidc_token.audience == "https://orders.example/run"
-    assert timedelta(seconds=80) < made.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
-    assert not made.dispatch_deadline, "Cloud Tasks has its own"
+    (task,) = tasks
+    assert task.http_request.url == "https://orders.example/run"
+    assert task.http_request.headers["x-peeklock"] == '{"id":"a","copy_number":1,"sent":7}'
+    assert task.http_request.oidc_token.audience == "https://orders.example/run"
+    assert timedelta(seconds=80) < task.schedule_time - datetime.now(UTC) < timedelta(seconds=95)
+    assert not task.dispatch_deadline, "Cloud Tasks has its own"
     assert "30 days at most" in str(
         sender.send([OutgoingMessage(body=b"", lineage=Lineage(id="c"), delay=timedelta(days=31))])[0]
     )
@@ -483,7 +483,7 @@ def test_a_task_is_created(tasks):
 def test_how_long_an_answer_is_waited_for(tasks):
     """Each task says it, as the queue's address does."""
     cloudtasks.from_url(f"{ADDRESS}&deadline=1800").send([OutgoingMessage(body=b"{}", lineage=Lineage(id="a"))])
-    assert [one.dispatch_deadline for one in tasks] == [timedelta(minutes=30)]
+    assert [task.dispatch_deadline for task in tasks] == [timedelta(minutes=30)]
     for wrong in ("14", "1801", "60s", "-15", ""):
         with pytest.raises(ConfigError, match="deadline= must be the seconds that Cloud Tasks waits, 15 to 1800"):
             cloudtasks.from_url(f"{ADDRESS}&deadline={wrong}")
@@ -522,7 +522,7 @@ def topic() -> Iterator[list[Any]]:
 
     def publish(request: Any, context: Any) -> Any:
         size = len(types.PublishRequest.serialize(request))
-        refused = any(one.data == b"no" for one in request.messages)
+        refused = any(message.data == b"no" for message in request.messages)
         why = "too large" if refused else pubsub_limits.request_refused(request.messages, size)
         if why:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, why)
@@ -567,9 +567,9 @@ def test_how_long_an_ordering_key_may_be(topic):
     sender = pubsub.from_url("pubsub://projects/p/topics/t")
     longest, over = "\u00e4" * 512, "\u00e4" * 512 + "a"
     (sent, refused) = sender.send(
-        [OutgoingMessage(body=b"x", lineage=Lineage(id=one), group=one) for one in (longest, over)]
+        [OutgoingMessage(body=b"x", lineage=Lineage(id=key), group=key) for key in (longest, over)]
     )
-    assert (sent, [one.ordering_key for one in topic]) == (None, [longest])
+    assert (sent, [message.ordering_key for message in topic]) == (None, [longest])
     assert str(refused).endswith("group= is an ordering key, which has 1024 bytes at most on Pub/Sub")
 
 

@@ -36,7 +36,7 @@ class SQS:
 
     def send_message_batch(self, **asked: Any) -> dict[str, Any]:
         self.sent += asked["Entries"]
-        return {"Successful": [{"Id": one["Id"]} for one in asked["Entries"]]}
+        return {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]]}
 
     def get_queue_url(self, **asked: Any) -> dict[str, str]:
         return {"QueueUrl": SQS_URL}
@@ -50,9 +50,9 @@ def outgoing(**changes: Any) -> OutgoingMessage:
     return OutgoingMessage(**{"body": b"{}", "lineage": Lineage(id="m-1"), **changes})
 
 
-def entry_of(url: str, one: OutgoingMessage) -> dict[str, Any]:
+def entry_of(url: str, outgoing_message: OutgoingMessage) -> dict[str, Any]:
     client = SQS()
-    assert SQSSender(url, client).send([one]) == [None]
+    assert SQSSender(url, client).send([outgoing_message]) == [None]
     return client.sent[0]
 
 
@@ -75,7 +75,10 @@ def test_sqs_is_told_group_and_deduplication_id():
 @pytest.mark.parametrize("group", ["kundé", "a b", "x" * 129])
 def test_a_group_that_sqs_refuses_stays_the_same_group(group):
     """The group is sent as a hash: the same for the same name, and different for others. (trials 6)"""
-    names = [entry_of(f"{SQS_URL}.fifo", outgoing(group=one))["MessageGroupId"] for one in (group, group, f"{group}2")]
+    names = [
+        entry_of(f"{SQS_URL}.fifo", outgoing(group=group_id))["MessageGroupId"]
+        for group_id in (group, group, f"{group}2")
+    ]
     assert names[0] == names[1] == hashlib.sha256(group.encode()).hexdigest()
     assert names[2] != names[0]
 
@@ -116,7 +119,7 @@ def test_a_visibility_is_rounded_up_and_bounded(after, seconds):
     }
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=client)
     assert entry({"Records": [record]}) == {"batchItemFailures": [{"itemIdentifier": "m-1"}]}
-    assert [(one["ReceiptHandle"], one["VisibilityTimeout"]) for one in client.changed] == [("r-1", seconds)]
+    assert [(change["ReceiptHandle"], change["VisibilityTimeout"]) for change in client.changed] == [("r-1", seconds)]
 
 
 def test_a_service_bus_message_has_every_part():

@@ -89,12 +89,16 @@ def status(endpoint: Endpoint, authorization: str) -> int:
 @BINDS
 def test_without_an_audience_nobody_is_let_in(platform, caplog):
     """Every request is 401, also one that carries a lineage, and the log names what to set. (trials 2.1)"""
-    made = world()
-    entry = platform.bind(handle, **made)
+    resources = world()
+    entry = platform.bind(handle, **resources)
     forged = request(**{"x-peeklock": '{"id":"t-2"}'})
-    assert [answer(entry, one) for one in (request(), request("Bearer x.y.z"), forged)] == [401, 401, 401]
-    assert (ran, made["store"].records, made["dead_letter"].outgoing_messages) == ([], {}, [])
-    errors = [one for one in caplog.records if one.levelname == "ERROR"]
+    assert [answer(entry, authorization) for authorization in (request(), request("Bearer x.y.z"), forged)] == [
+        401,
+        401,
+        401,
+    ]
+    assert (ran, resources["store"].records, resources["dead_letter"].outgoing_messages) == ([], {}, [])
+    errors = [log_record for log_record in caplog.records if log_record.levelname == "ERROR"]
     assert len(errors) == 3
     for word in ("PEEKLOCK_ORDERS_AUDIENCE", "PEEKLOCK_ORDERS_SERVICE_ACCOUNT", "audience=", "unauthenticated=True"):
         assert word in errors[0].getMessage()
@@ -113,9 +117,9 @@ def test_unauthenticated_is_said(platform, caplog):
     with environment(PEEKLOCK_ORDERS_AUDIENCE=AUDIENCE, PEEKLOCK_ORDERS_SERVICE_ACCOUNT=CALLER):
         entry = platform.bind(handle, unauthenticated=True, **world())
         assert [answer(entry, request(name=f"t-{n}")) for n in range(3)] == [204] * 3
-    told = [one for one in caplog.records if "peeklock.unauthenticated" in one.getMessage()]
-    assert [one.levelname for one in told] == ["WARNING"]
-    assert "whoever reaches the URL runs the handler" in told[0].getMessage()
+    warnings = [log_record for log_record in caplog.records if "peeklock.unauthenticated" in log_record.getMessage()]
+    assert [log_record.levelname for log_record in warnings] == ["WARNING"]
+    assert "whoever reaches the URL runs the handler" in warnings[0].getMessage()
 
 
 @BINDS
@@ -152,8 +156,8 @@ def test_the_environment_is_read_at_the_first_request(endpoint):
     """And not when the function is bound: until then nobody is let in."""
     entry = cloudtasks.bind(handle, **world())
     assert answer(entry, request(f"Bearer {token()}")) == 401
-    told = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
-    with environment(PEEKLOCK_CERTS_URL=endpoint.url, **told):
+    variables = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
+    with environment(PEEKLOCK_CERTS_URL=endpoint.url, **variables):
         assert answer(entry, request(f"Bearer {token()}")) == 204
     assert answer(entry, request(f"Bearer {token()}", "t-2")) == 204
 
@@ -171,8 +175,8 @@ def test_the_environment_is_read_at_the_first_request(endpoint):
 )
 def test_keys_of_an_emulator_are_on_this_machine(url):
     """Whose keys are trusted is no setting elsewhere; a password in the address is not repeated."""
-    told = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
-    with environment(PEEKLOCK_CERTS_URL=url, **told):
+    variables = {"PEEKLOCK_ORDERS_AUDIENCE": AUDIENCE, "PEEKLOCK_ORDERS_SERVICE_ACCOUNT": CALLER}
+    with environment(PEEKLOCK_CERTS_URL=url, **variables):
         entry = cloudtasks.bind(handle, **world())
         with pytest.raises(
             ConfigError, match=r"must name an emulator on this machine; leave it unset elsewhere"
@@ -487,7 +491,7 @@ def test_a_known_key_never_waits(endpoint, clock, held):
         forged = [pool.submit(held.of, f"forged-{n}", 30) for n in range(8)]
         assert "k1" in held.of("k1", wait=0)
         endpoint.open.set()
-        assert all("k1" in one.result(30) for one in forged)
+        assert all("k1" in future.result(30) for future in forged)
     assert endpoint.requests == 2, "all waited for the same fetch"
 
 

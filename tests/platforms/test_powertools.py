@@ -32,9 +32,9 @@ def handler(payload: dict) -> None:
 
 def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
     """Structured, with the fields of the settlement; counted, with the time since each was sent."""
-    told = io.StringIO()
+    output = io.StringIO()
     observer = PowertoolsObserver(
-        logger=Logger(service="orders", stream=told), metrics=Metrics(namespace="Orders", service="orders")
+        logger=Logger(service="orders", stream=output), metrics=Metrics(namespace="Orders", service="orders")
     )
     sent = {"attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000) - 5000)}}
     records = [
@@ -45,7 +45,7 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         record('{"wait":1}', messageId="e", **sent),
     ]
     sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox(), observer=observer)
-    lines = [json.loads(line) for line in told.getvalue().splitlines()]
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
     assert [(line["message"], line["message_id"], line["reason"], line["level"]) for line in lines] == [
         ("peeklock.settled", "a", "done", "INFO"),
         ("peeklock.settled", "b", "retry", "WARNING"),
@@ -64,7 +64,7 @@ def test_one_record_a_message_and_one_set_of_metrics_an_event(capsys):
         "sqs",
     )
     assert len(metrics["DurationMs"]) == 4
-    assert all(5000 <= one < 60_000 for one in metrics["LatencyMs"])
+    assert all(5000 <= latency < 60_000 for latency in metrics["LatencyMs"])
     assert len(metrics["LatencyMs"]) == 2, "of the finished ones: what comes back is not there yet"
 
 

@@ -244,25 +244,25 @@ class TestServiceBus:
             )
         name = "#m-1" if key is None else "/o-1"
         records = options["store"].records
-        assert {found: record.attempts for found, record in records.items()} == {
+        assert {record_key: record.attempts for record_key, record in records.items()} == {
             f"orders@t:mail{name}": 2,
             f"orders@t:stock{name}": 2,
         }
 
     def test_a_native_dead_letter_says_what_fits(self):
         """4,096 bytes of reason and description, each encodable (trials 1.1)."""
-        told: list[tuple[str, str]] = []
+        settlements: list[tuple[str, str]] = []
 
         class Actions:
             def deadletter(self, _: object, reason: str, description: str) -> None:
-                told.append((reason, description))
+                settlements.append((reason, description))
 
         (message,) = servicebus.receive(servicebus_raw(), "orders")
         outgoing = dataclasses.replace(
             dead_letter(message), attributes={"peeklock-reason": "f\ud800", "peeklock-detail": "ä\ud83d" * 3000}
         )
         assert NativeDeadLetterSender(Actions()).send([outgoing]) == [None]
-        ((reason, description),) = told
+        ((reason, description),) = settlements
         assert reason == "f\\ud800"
         assert MAX_DESCRIPTION - 8 < len(description.encode()) <= MAX_DESCRIPTION
 
@@ -349,17 +349,19 @@ class TestSQS:
         queue = StrictSQS(url="https://sqs.eu-west-1.amazonaws.com/1/orders.fifo")
         assert queue.sender().send([OutgoingMessage(body=b"{}", lineage=Lineage(id=name), group=group)]) == [None]
         (sent,) = queue.entries
-        told = (sent["MessageGroupId"], sent["MessageDeduplicationId"])
-        assert told == expected or (expected is None and [len(text) for text in told] == [64, 64])
+        ids = (sent["MessageGroupId"], sent["MessageDeduplicationId"])
+        assert ids == expected or (expected is None and [len(text) for text in ids] == [64, 64])
         assert "DelaySeconds" not in sent
 
-    @pytest.mark.parametrize(("delay", "told"), [(0, None), (0.001, 1), (1, 1), (1.001, 2), (899.5, 900), (900, 900)])
-    def test_delays_are_rounded_up(self, delay, told):
+    @pytest.mark.parametrize(
+        ("delay", "seconds"), [(0, None), (0.001, 1), (1, 1), (1.001, 2), (899.5, 900), (900, 900)]
+    )
+    def test_delays_are_rounded_up(self, delay, seconds):
         """A message is never early (trials section 6)."""
         queue = StrictSQS()
         outgoing = OutgoingMessage(body=b"{}", lineage=Lineage(id="x"), delay=timedelta(seconds=delay))
         assert queue.sender().send([outgoing]) == [None]
-        assert queue.entries[0].get("DelaySeconds") == told
+        assert queue.entries[0].get("DelaySeconds") == seconds
 
     def test_a_delay_beyond_the_limit_is_refused(self):
         """It is not cut: the message would be early."""
@@ -396,11 +398,11 @@ class TestSQS:
         keys = dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "testing")
         sqs_client.forget()
         with environment(AWS_DEFAULT_REGION="ap-south-1", **keys):
-            made = client_of(f"https://{host}/123456789012/orders")
+            client = client_of(f"https://{host}/123456789012/orders")
         sqs_client.forget()
-        assert made.meta.region_name == region
-        assert endpoint is None or made.meta.endpoint_url == endpoint
-        assert endpoint is not None or region in made.meta.endpoint_url or host.startswith("queue")
+        assert client.meta.region_name == region
+        assert endpoint is None or client.meta.endpoint_url == endpoint
+        assert endpoint is not None or region in client.meta.endpoint_url or host.startswith("queue")
 
     @pytest.mark.parametrize(
         ("count", "delivery"), [(3, 3), ("3", 3), (0, 1), (-1, 1), (True, 1), (10**12, 1), (1.5, 1)]
@@ -444,7 +446,7 @@ class TestHTTP:
         assert (message.body, message.group, message.delivery, message.id) == (b"", "k", 3, "p-1")
         with google(topic=topic):
             assert topic.handle(refuse, event, **world(dead_letter=topic.sender()))
-        assert [one.ordering_key for one in topic.messages] == ["k"]
+        assert [published.ordering_key for published in topic.messages] == ["k"]
 
     def test_a_push_without_wrapper_keeps_its_lineage(self):
         """Attributes are bare headers, and only metadata have the prefix (trials 1.3)."""
@@ -534,12 +536,12 @@ class TestForms:
         message = dataclasses.replace(self.MESSAGE, attributes={"a": "b"})
         long = dead_letter_of(message, reason="fatal", detail="ä" * 2000, attempts=1, now=NOW)
         last = fit(long, narrow)  # type: ignore[arg-type] # it never sends
-        details = [len(str(one.attributes.get("peeklock-detail", "")).encode()) for one in narrow.asked]
+        details = [len(str(attempted.attributes.get("peeklock-detail", "")).encode()) for attempted in narrow.asked]
         assert details[:4] == [1024, 1024, 256, 0]
-        forms = [str(one.attributes.get(FORM, "")) for one in narrow.asked]
+        forms = [str(attempted.attributes.get(FORM, "")) for attempted in narrow.asked]
         assert forms[4:] == [*["envelope"] * 3, *["envelope+zlib"] * 3, *["", "envelope", "envelope+zlib"] * 2]
-        assert [one.unexplained for one in narrow.asked] == [False] * 10 + [True] * 6
-        assert [one.bare for one in narrow.asked] == [False] * 13 + [True] * 3
+        assert [attempted.unexplained for attempted in narrow.asked] == [False] * 10 + [True] * 6
+        assert [attempted.bare for attempted in narrow.asked] == [False] * 13 + [True] * 3
         assert last is not None
         assert (last.bare, last.body, last.attributes) == (True, message.body, message.attributes)
         assert fit(copy(message), narrow) is None  # type: ignore[arg-type] # as above

@@ -91,10 +91,10 @@ class TestWorker:
     @pytest.mark.parametrize("function", [handle, handle_async])
     def test_a_failure_leaves_as_a_copy(self, function):
         """So the host completes; without anywhere to copy to, it abandons."""
-        made = world()
-        worker = bound(function, **made)
+        resources = world()
+        worker = bound(function, **resources)
         assert worker.invoke(function.__name__, *single(b'{"fail":1}')) == (True, "")
-        (copy,) = made["queue"].outgoing_messages
+        (copy,) = resources["queue"].outgoing_messages
         assert copy.lineage == Lineage(id="m-1", copy_number=1, attempts=1, sent=copy.origin.sent_ms)
         assert copy.origin.sent_ms is not None
         broken = bound(function, **world(queue=FlakySender(Outbox(), Script({1: "before"}))))
@@ -104,25 +104,25 @@ class TestWorker:
 
     def test_one_of_a_batch_does_not_bring_back_the_others(self):
         """Failures leave as copies and dead letters; an empty body stays where it is."""
-        made = world()
-        worker = bound(handle, batch=True, **made)
+        resources = world()
+        worker = bound(handle, batch=True, **resources)
         assert worker.invoke("handle", *many(b"{}", b'{"fail":1}', b"", b"\xff")) == (True, "")
-        assert [outgoing.lineage.id for outgoing in made["queue"].outgoing_messages] == ["seq-2@orders"]
-        assert [outgoing.lineage.id for outgoing in made["dead_letter"].outgoing_messages] == [
+        assert [outgoing.lineage.id for outgoing in resources["queue"].outgoing_messages] == ["seq-2@orders"]
+        assert [outgoing.lineage.id for outgoing in resources["dead_letter"].outgoing_messages] == [
             "seq-3@orders",
             "seq-4@orders",
         ]
-        assert made["store"].records["orders#seq-1@orders"].state == "done"
+        assert resources["store"].records["orders#seq-1@orders"].state == "done"
 
     def test_what_it_indexes(self):
         """Binary bodies always, sessions and cardinality as asked, a topic with its subscription."""
         worker = bound(handle_many, batch=True, sessions=True, queue_name="%NAME%", connection="SB", **world())
-        (binding,) = [json.loads(one) for one in worker.bindings["handle_many"]]
+        (binding,) = [json.loads(text) for text in worker.bindings["handle_many"]]
         assert binding["dataType"] in (2, "BINARY")
         assert binding["isSessionsEnabled"] is True
         assert (binding["queueName"], binding["connection"]) == ("%NAME%", "SB")
         worker = bound(handle, topic_name="t", subscription_name="s", **world())
-        (binding,) = [json.loads(one) for one in worker.bindings["handle"]]
+        (binding,) = [json.loads(text) for text in worker.bindings["handle"]]
         assert (binding["topicName"], binding["subscriptionName"]) == ("t", "s")
 
     def test_the_example_app(self, tmp_path):
@@ -143,7 +143,7 @@ class TestWorker:
 
         worker = bound(handle, actions=Actions, store=MemoryStore(), queue=Outbox())
         assert worker.functions["handle"].settlement_client_arg == "actions"
-        (binding,) = [json.loads(one) for one in worker.bindings["handle"]]
+        (binding,) = [json.loads(delivery) for delivery in worker.bindings["handle"]]
         assert binding["autoCompleteMessages"] is False
 
 
@@ -231,7 +231,7 @@ class TestReceive:
 
     def test_shifted_text_columns_are_not_trusted(self):
         """A column that lost its empty entries says nothing; ids are sequence numbers, with time and queue (trials 1.21)."""
-        ids = [one.id for one in self.messages("batch_shifted_metadata")]
+        ids = [message.id for message in self.messages("batch_shifted_metadata")]
         assert ids == [f"seq-{number}.1795571683209@orders" for number in (23, 24, 25)]
 
     def test_the_body_cannot_forge_its_metadata(self):
@@ -242,12 +242,12 @@ class TestReceive:
 
     def test_sessions_are_groups_when_asked_for(self):
         """And only then."""
-        assert [one.group for one in self.messages("session", sessions=True)] == ["customer-1"] * 3
-        assert [one.group for one in self.messages("session")] == [None] * 3
+        assert [message.group for message in self.messages("session", sessions=True)] == ["customer-1"] * 3
+        assert [message.group for message in self.messages("session")] == [None] * 3
 
     def test_a_native_dead_letter_that_was_put_back_starts_a_new_generation(self):
         """The lineage is the same as before, but the message has the broker's dead-letter reason."""
-        (message,) = self.messages("resubmitted_native_letter")
+        (message,) = self.messages("resubmitted_native_dead_letter")
         assert message.lineage is not None
         assert (message.lineage.id, message.lineage.copy_number, message.lineage.attempts) == ("order-43", 0, 0)
         assert message.lineage.generation > 0
@@ -371,7 +371,7 @@ def test_messages_are_sent_in_batches_as_they_fit():
     sender = servicebus_send.ServiceBusSender("orders", lambda: double)
     answers = sender.send(outgoing_messages(b"a", b"b", b"c" * 200, b"d"))
     assert [answer is None for answer in answers] == [True, True, False, True]
-    assert [[one.message_id for one in batch] for batch in double.sent] == [["p-0", "p-1"], ["p-3"]]
+    assert [[sent_message.message_id for sent_message in batch] for batch in double.sent] == [["p-0", "p-1"], ["p-3"]]
 
 
 def test_a_batch_that_fails_is_not_known_to_be_there():
@@ -385,7 +385,7 @@ def test_what_a_message_becomes():
     """The SDK's own message, with the lineage, the session and the time in UTC."""
     from datetime import timedelta
 
-    made = servicebus_message.message_of(
+    sdk_message = servicebus_message.message_of(
         OutgoingMessage(
             body=b"x",
             lineage=Lineage(id="a", copy_number=1),
@@ -395,10 +395,14 @@ def test_what_a_message_becomes():
             attributes={"k": "v"},
         )
     )
-    assert isinstance(made, ServiceBusMessage)
-    assert (made.message_id, made.session_id, made.content_type) == ("a.0.1.peeklock", "g", "text/plain")
-    assert made.application_properties == {"k": "v", "peeklock": '{"id":"a","copy_number":1}'}
-    assert made.scheduled_enqueue_time_utc.utcoffset() == timedelta()
+    assert isinstance(sdk_message, ServiceBusMessage)
+    assert (sdk_message.message_id, sdk_message.session_id, sdk_message.content_type) == (
+        "a.0.1.peeklock",
+        "g",
+        "text/plain",
+    )
+    assert sdk_message.application_properties == {"k": "v", "peeklock": '{"id":"a","copy_number":1}'}
+    assert sdk_message.scheduled_enqueue_time_utc.utcoffset() == timedelta()
 
 
 def test_addresses_and_clients():

@@ -126,7 +126,7 @@ DOWN = ServiceBusConnectionError(message="the connection was lost")
 
 def test_what_is_sent():
     """All that an outgoing message has; a dead letter is a message like any other."""
-    made = OutgoingMessage(
+    message = OutgoingMessage(
         body=b"\xff\x00",
         lineage=Lineage(id="o-1", generation=1, copy_number=2, attempts=3),
         attributes={"text": "é"},
@@ -139,7 +139,7 @@ def test_what_is_sent():
     )
     namespace = Namespace()
     before = datetime.now(UTC)
-    assert sender(namespace).send([made, dead_letter]) == [None, None]
+    assert sender(namespace).send([message, dead_letter]) == [None, None]
     (first,), (second,) = namespace.loads
     assert (_body(first), first.message_id, first.session_id) == (b"\xff\x00", "o-1.1.2.peeklock", "customer-7")
     assert first.content_type == "text/plain"
@@ -272,10 +272,10 @@ def test_an_id_of_128_characters_is_not_shortened():
 def test_ids_fit_and_stay_apart(ids):
     """The copy of a message with the longest id still has one, which differs from all others'; the lineage is whole."""
     copies = [OutgoingMessage(body=b"", lineage=Lineage(id=name, copy_number=1)) for name in ids]
-    made = [servicebus_message.message_of(copy) for copy in copies]
-    assert len({message.message_id for message in made}) == len(ids)
-    assert all(len(message.message_id) <= 128 for message in made)
-    assert [Lineage.load(message.application_properties["peeklock"]) for message in made] == [
+    copies_sent = [servicebus_message.message_of(copy) for copy in copies]
+    assert len({message.message_id for message in copies_sent}) == len(ids)
+    assert all(len(message.message_id) <= 128 for message in copies_sent)
+    assert [Lineage.load(message.application_properties["peeklock"]) for message in copies_sent] == [
         copy.lineage for copy in copies
     ]
 
@@ -304,9 +304,9 @@ class TestClient:
     def test_from_a_connection_string(self, fresh: Callable[[str], Any]):
         """One for all queues of a namespace."""
         with environment(PEEKLOCK_SERVICEBUS=EMULATOR):
-            made = fresh("contoso.servicebus.windows.net")
-            assert made.fully_qualified_namespace.startswith("127.0.0.1")
-            assert made is fresh("contoso.servicebus.windows.net")
+            client = fresh("contoso.servicebus.windows.net")
+            assert client.fully_qualified_namespace.startswith("127.0.0.1")
+            assert client is fresh("contoso.servicebus.windows.net")
 
     def test_from_an_identity(self, fresh: Callable[[str], Any]):
         """For the setting's namespace, or else the address's."""

@@ -90,7 +90,7 @@ class Host:
 
     def take(self, most: int, *, sessions: bool) -> list[Stored]:
         first = self.messages[0].session
-        return [one for one in self.messages if not sessions or one.session == first][:most]
+        return [message for message in self.messages if not sessions or message.session == first][:most]
 
     def deliver(self, worker: Worker, *, batch: int = 0, sessions: bool = False, complete: bool = True) -> bool:
         """One invocation, and what follows from it; whether the function returned."""
@@ -100,13 +100,13 @@ class Host:
         event = _many(lent) if batch else _one(lent[0])
         ok = _invoke(worker.functions[name].function_id, *event)
         self.clock.advance(120)  # until every lease is over
-        for one in lent:
-            if one.token in self.settled:
+        for stored in lent:
+            if stored.token in self.settled:
                 continue
             if ok and complete:
-                self.messages.remove(one)
+                self.messages.remove(stored)
             else:  # abandoned, or its lock runs out
-                one.delivery += 1
+                stored.delivery += 1
         return ok
 
     def drain(self, worker: Worker, most: int = 60, **how: Any) -> int:
@@ -119,37 +119,37 @@ class Host:
 
     def find(self, message: Any) -> Stored:
         self.settled.add(message.lock_token)
-        return next(one for one in self.messages if one.token == message.lock_token)
+        return next(stored for stored in self.messages if stored.token == message.lock_token)
 
 
 def _when(moment: datetime) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-def _one(one: Stored) -> tuple[TypedData, dict[str, TypedData]]:
-    texts = {"MessageId": one.message_id, "ContentType": one.content_type, "SessionId": one.session}
+def _one(stored: Stored) -> tuple[TypedData, dict[str, TypedData]]:
+    texts = {"MessageId": stored.message_id, "ContentType": stored.content_type, "SessionId": stored.session}
     metadata = {name: TypedData(typed_data.text(text)) for name, text in texts.items() if text}
-    return TypedData(typed_data.data(one.body)), {
+    return TypedData(typed_data.data(stored.body)), {
         **metadata,
-        "LockToken": TypedData(typed_data.text(one.token)),
-        "DeliveryCount": TypedData(typed_data.as_json(one.delivery)),
-        "SequenceNumber": TypedData(typed_data.as_json(one.number)),
-        "EnqueuedTimeUtc": TypedData(typed_data.as_json(_when(one.enqueued))),
-        "UserProperties": TypedData(typed_data.as_json(one.properties)),
-        "ApplicationProperties": TypedData(typed_data.as_json(one.properties)),
+        "LockToken": TypedData(typed_data.text(stored.token)),
+        "DeliveryCount": TypedData(typed_data.as_json(stored.delivery)),
+        "SequenceNumber": TypedData(typed_data.as_json(stored.number)),
+        "EnqueuedTimeUtc": TypedData(typed_data.as_json(_when(stored.enqueued))),
+        "UserProperties": TypedData(typed_data.as_json(stored.properties)),
+        "ApplicationProperties": TypedData(typed_data.as_json(stored.properties)),
     }
 
 
 def _many(messages: Sequence[Stored]) -> tuple[TypedData, dict[str, TypedData]]:
-    properties = TypedData(typed_data.as_json([one.properties for one in messages]))
-    return TypedData(typed_data.datas(one.body for one in messages)), {
-        "MessageIdArray": TypedData(typed_data.texts([one.message_id for one in messages])),
-        "ContentTypeArray": TypedData(typed_data.texts([one.content_type for one in messages])),
-        "SessionIdArray": TypedData(typed_data.texts([one.session for one in messages])),
-        "LockTokenArray": TypedData(typed_data.texts([one.token for one in messages])),
-        "DeliveryCountArray": TypedData(typed_data.as_json([one.delivery for one in messages])),
-        "SequenceNumberArray": TypedData(typed_data.longs(one.number for one in messages)),
-        "EnqueuedTimeUtcArray": TypedData(typed_data.as_json([_when(one.enqueued) for one in messages])),
+    properties = TypedData(typed_data.as_json([message.properties for message in messages]))
+    return TypedData(typed_data.datas(message.body for message in messages)), {
+        "MessageIdArray": TypedData(typed_data.texts([message.message_id for message in messages])),
+        "ContentTypeArray": TypedData(typed_data.texts([message.content_type for message in messages])),
+        "SessionIdArray": TypedData(typed_data.texts([message.session for message in messages])),
+        "LockTokenArray": TypedData(typed_data.texts([message.token for message in messages])),
+        "DeliveryCountArray": TypedData(typed_data.as_json([message.delivery for message in messages])),
+        "SequenceNumberArray": TypedData(typed_data.longs(message.number for message in messages)),
+        "EnqueuedTimeUtcArray": TypedData(typed_data.as_json([_when(message.enqueued) for message in messages])),
         "UserPropertiesArray": properties,
         "ApplicationPropertiesArray": properties,
     }
@@ -314,8 +314,8 @@ class TestActions:
         host.put(order("a"), order("never", fails=9), Stored(b"{"), order("b"))
         host.drain(worker, batch=batch, complete=False)
         assert {name: shop.runs.count(name) for name in shop.runs} == {"a": 1, "never": 3, "b": 1}
-        assert sorted(one.properties["DeadLetterReason"] for one in host.dead) == ["exhausted", "invalid"]
-        described = {one.properties["DeadLetterErrorDescription"] for one in host.dead}
+        assert sorted(stored.properties["DeadLetterReason"] for stored in host.dead) == ["exhausted", "invalid"]
+        described = {stored.properties["DeadLetterErrorDescription"] for stored in host.dead}
         assert "ValueError: never" in described
 
     def test_without_a_store_the_queue_counts(self):
@@ -325,7 +325,7 @@ class TestActions:
         host.put(order("a"), order("never", fails=9), order("b"))
         host.drain(worker, batch=5, complete=False)
         assert shop.runs == ["a", "never", "b", "never", "never"]
-        assert [one.properties["DeadLetterReason"] for one in host.dead] == ["exhausted"]
+        assert [stored.properties["DeadLetterReason"] for stored in host.dead] == ["exhausted"]
 
     @pytest.mark.parametrize("sessions", [False, True])
     @pytest.mark.parametrize("batch", [0, 5])
@@ -397,12 +397,12 @@ class TestActions:
         assert at[0][1] < 0.25 <= at[1][1]
 
 
-def _decoded(one: Stored) -> Any:
+def _decoded(stored: Stored) -> Any:
     """A message alone, by the real converter."""
     from azure.functions.meta import Datum
     from azure.functions.servicebus import ServiceBusMessageInConverter
 
-    data, metadata = _one(one)
+    data, metadata = _one(stored)
     typed = {
         name: Datum(getattr(value, value.WhichOneof("data")), value.WhichOneof("data"))
         for name, value in metadata.items()
@@ -621,10 +621,10 @@ def test_it_is_held_before_it_comes_back(form):
     assert 0.2 <= time.monotonic() - start < 2
 
 
-def _call(entry: Callable[..., Any], one: Stored) -> None:
-    told = entry(messages=_decoded(one))
-    if told is not None:
-        asyncio.run(told)
+def _call(entry: Callable[..., Any], stored: Stored) -> None:
+    awaitable = entry(messages=_decoded(stored))
+    if awaitable is not None:
+        asyncio.run(awaitable)
 
 
 class TestRehearsal:
@@ -659,8 +659,8 @@ class TestRehearsal:
             servicebus.run_sample(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
 
     @FORMS
-    @pytest.mark.parametrize("given", [[{}], [{"data": {}}], [{"data": {"int": "7"}}], [{"data": {"double": 7}}]])
-    def test_a_message_without_a_body(self, form, given):
+    @pytest.mark.parametrize("input_data", [[{}], [{"data": {}}], [{"data": {"int": "7"}}], [{"data": {"double": 7}}]])
+    def test_a_message_without_a_body(self, form, input_data):
         """Has none, and numbers are no body."""
         metadata = {
             "MessageId": {"string": "m"},
@@ -669,9 +669,9 @@ class TestRehearsal:
             "SessionId": {"string": "s"},
         }
         dead_letters = Outbox()
-        event = {"inputData": given, "triggerMetadata": metadata}
+        event = {"inputData": input_data, "triggerMetadata": metadata}
         world: dict[str, Any] = {"store": MemoryStore(), "dead_letter": dead_letters, "queue": Outbox()}
-        if given[0].get("data"):
+        if input_data[0].get("data"):
             with pytest.raises(EventError):
                 servicebus.run_sample(getattr(Shop(), form)(), event, **world)
         else:
@@ -684,8 +684,8 @@ class TestRehearsal:
         metadata = {"MessageId": {"string": "m"}, "UserProperties": {"json": "{}"}, "SessionId": {"string": "s"}}
         event = {"inputData": [{"data": {"bytes": "eyJuYW1lIjoiYSIsImZhaWxzIjo5fQ=="}}], "triggerMetadata": metadata}
         start = time.monotonic()
-        told = servicebus.run_sample(getattr(Shop(), form)(), event, store=MemoryStore(), dead_letter=Outbox())
-        assert told == {"raises": "Redeliver"}
+        result = servicebus.run_sample(getattr(Shop(), form)(), event, store=MemoryStore(), dead_letter=Outbox())
+        assert result == {"raises": "Redeliver"}
         assert time.monotonic() - start < 1
 
 
@@ -729,10 +729,10 @@ def test_any_json_is_an_event_or_an_event_error(event):
     """Never another exception."""
     assert servicebus.matches(event) in (True, False)
     try:
-        told = servicebus.run_sample(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
+        result = servicebus.run_sample(Shop().sync(), event, store=MemoryStore(), dead_letter=Outbox(), queue=Outbox())
     except EventError:
         return
-    assert told in (None, {"raises": "Redeliver"})
+    assert result in (None, {"raises": "Redeliver"})
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
@@ -759,7 +759,9 @@ def test_nothing_is_lost_and_nothing_runs_after_a_success(fates, batch, sessions
         runs, done = shop.runs.count(f"{n}"), shop.done.count(f"{n}")
         assert done == (0 <= fails < 3), "each that can succeed does, once"
         assert runs == (0 if fails < 0 else min(fails + 1, 3)), "and runs only as often as it has to"
-    ids = {outgoing.lineage.id for outgoing in dead_letters.outgoing_messages} or {str(one.number) for one in host.dead}
+    ids = {outgoing.lineage.id for outgoing in dead_letters.outgoing_messages} or {
+        str(stored.number) for stored in host.dead
+    }
     assert len(ids) == sum(fails < 0 or fails >= 3 for fails in fates), "the others are dead letters"
 
 

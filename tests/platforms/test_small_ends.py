@@ -96,8 +96,8 @@ def test_a_publication_is_waited_for_until_the_end_of_all():
             asked.append(timeout)
 
     asked: list[float | None] = []
-    one = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1"))
-    assert PubSubSender("projects/p/topics/t")._confirm(Confirmed(), one, time.monotonic() - 1) is None
+    outgoing_message = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1"))
+    assert PubSubSender("projects/p/topics/t")._confirm(Confirmed(), outgoing_message, time.monotonic() - 1) is None
     assert asked == [0.0]
 
 
@@ -131,13 +131,13 @@ def test_a_call_to_sqs_that_is_not_answered_leaves_the_next_its_share(caplog):
         }
         for n in range(11)
     ]
-    settled = [Delivery(one) for one in sqs.receive({"Records": records}, "orders")]
+    settled = [Delivery(message) for message in sqs.receive({"Records": records}, "orders")]
     for delivery in settled:
         delivery.outcome = Outcome(
             disposition=Disposition.ABANDON, reason=Reason.RETRY, attempt=1, delay=timedelta(seconds=3)
         )
     client, clock = Silent(), FakeClock()
-    told = sqs.settle(settled, client, clock, clock.monotonic() + ANSWER_SECONDS + 1.0)
+    result = sqs.settle(settled, client, clock, clock.monotonic() + ANSWER_SECONDS + 1.0)
     client.over.set()
-    assert (len(told["batchItemFailures"]), client.changed) == (11, [10, 1])
+    assert (len(result["batchItemFailures"]), client.changed) == (11, [10, 1])
     assert "no answer within 0.5 s" in caplog.text

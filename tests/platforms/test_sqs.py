@@ -46,10 +46,10 @@ def poll(aws: Any, url: str, name: str = "orders") -> dict[str, Any]:
     answer = aws.receive_message(
         QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
     )
-    return {"Records": [to_record(one, name) for one in answer.get("Messages", [])]}
+    return {"Records": [to_record(received, name) for received in answer.get("Messages", [])]}
 
 
-def to_record(one: Mapping[str, Any], name: str) -> dict[str, Any]:
+def to_record(received: Mapping[str, Any], name: str) -> dict[str, Any]:
     import base64
 
     attributes = {
@@ -58,13 +58,13 @@ def to_record(one: Mapping[str, Any], name: str) -> dict[str, Any]:
             **({"stringValue": value["StringValue"]} if "StringValue" in value else {}),
             **({"binaryValue": base64.b64encode(value["BinaryValue"]).decode()} if "BinaryValue" in value else {}),
         }
-        for key, value in one.get("MessageAttributes", {}).items()
+        for key, value in received.get("MessageAttributes", {}).items()
     }
     return {
-        "messageId": one["MessageId"],
-        "receiptHandle": one["ReceiptHandle"],
-        "body": one["Body"],
-        "attributes": one["Attributes"],
+        "messageId": received["MessageId"],
+        "receiptHandle": received["ReceiptHandle"],
+        "body": received["Body"],
+        "attributes": received["Attributes"],
         "messageAttributes": attributes,
         "eventSource": "aws:sqs",
         "eventSourceARN": f"arn:aws:sqs:eu-west-1:123456789012:{name}",
@@ -99,7 +99,7 @@ def test_a_failure_is_reported_and_delayed(aws):
         aws.send_message(QueueUrl=url, MessageBody=body)
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
     event = poll(aws, url)
-    failed = [one["messageId"] for one in event["Records"] if "after" in one["body"]]
+    failed = [record["messageId"] for record in event["Records"] if "after" in record["body"]]
     assert entry(event, None) == {"batchItemFailures": [{"itemIdentifier": failed[0]}]}
     attributes = aws.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"])
     assert attributes["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "2"
@@ -136,15 +136,17 @@ def test_a_fifo_head_that_fails_holds_its_group(aws):
     url = make_queue(aws, "orders.fifo")
     for n, body in enumerate(['{"after":60}', '{"n":2}']):
         aws.send_message(QueueUrl=url, MessageBody=body, MessageGroupId="a", MessageDeduplicationId=str(n))
-    told: list[Any] = []
+    changes: list[Any] = []
     aws.meta.events.register(
-        "provide-client-params.sqs.ChangeMessageVisibilityBatch", lambda params, **_: told.append(params)
+        "provide-client-params.sqs.ChangeMessageVisibilityBatch", lambda params, **_: changes.append(params)
     )
     entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
     event = poll(aws, url, "orders.fifo")
     answer = entry(event, None)
-    assert answer["batchItemFailures"] == [{"itemIdentifier": one["messageId"]} for one in event["Records"]]
-    assert [one["VisibilityTimeout"] for one in told[0]["Entries"]] == [60, 0]
+    assert answer["batchItemFailures"] == [
+        {"itemIdentifier": sqs_record["messageId"]} for sqs_record in event["Records"]
+    ]
+    assert [entry["VisibilityTimeout"] for entry in changes[0]["Entries"]] == [60, 0]
 
 
 def test_on_a_standard_queue_a_group_is_not_an_order():
@@ -153,16 +155,18 @@ def test_on_a_standard_queue_a_group_is_not_an_order():
         record('{"fail":1}', attributes={"MessageGroupId": "a"}),
         record('{"n":2}', messageId="m-2", attributes={"MessageGroupId": "a"}),
     ]
-    told = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
-    assert isinstance(told, dict)
-    assert told["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
+    result = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+    assert isinstance(result, dict)
+    assert result["batchItemFailures"] == [{"itemIdentifier": "m-1"}]
 
 
 def test_a_delay_is_cut_at_twelve_hours():
     """SQS counts from the receipt, so what a function can have held it is kept back."""
-    told = sqs.run_sample(handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox())
-    assert isinstance(told, dict)
-    assert told["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 37_500}]
+    result = sqs.run_sample(
+        handler, {"Records": [record('{"after":90000}')]}, store=MemoryStore(), dead_letter=Outbox()
+    )
+    assert isinstance(result, dict)
+    assert result["changeMessageVisibility"] == [{"messageId": "m-1", "visibilityTimeout": 37_500}]
 
 
 def test_a_refused_delay_changes_nothing_but_the_log(aws, caplog):
@@ -176,9 +180,9 @@ def test_a_refused_delay_changes_nothing_but_the_log(aws, caplog):
         entry = sqs.bind(handler, store=MemoryStore(), dead_letter=Outbox(), client=aws)
         assert len(entry(event, None)["batchItemFailures"]) == 11
         stub.assert_no_pending_responses()
-    told = [one.message for one in caplog.records if "visibility_failed" in one.message]
-    assert len(told) == 2
-    assert "message_id=m-3" in told[0]
+    warnings = [log_record.message for log_record in caplog.records if "visibility_failed" in log_record.message]
+    assert len(warnings) == 2
+    assert "message_id=m-3" in warnings[0]
 
 
 class Context:
@@ -287,11 +291,13 @@ def test_ten_thousand_records():
     records = [record('{"fail":1}' if n % 2 else "{}", messageId=f"m-{n}") for n in range(10_000)]
     logging.getLogger("peeklock").setLevel(logging.CRITICAL)
     try:
-        told = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
+        result = sqs.run_sample(handler, {"Records": records}, store=MemoryStore(), dead_letter=Outbox())
     finally:
         logging.getLogger("peeklock").setLevel(logging.NOTSET)
-    assert isinstance(told, dict)
-    assert [one["itemIdentifier"] for one in told["batchItemFailures"]] == [f"m-{n}" for n in range(1, 10_000, 2)]
+    assert isinstance(result, dict)
+    assert [batch_item_failure["itemIdentifier"] for batch_item_failure in result["batchItemFailures"]] == [
+        f"m-{n}" for n in range(1, 10_000, 2)
+    ]
 
 
 def test_the_longest_timeout_can_be_bound():
@@ -359,7 +365,7 @@ def test_the_real_client_takes_it(aws):
     )
     got: dict[str, bytes] = {}
     while event := poll(aws, url)["Records"]:
-        got |= {one.id: one.body for one in sqs.receive({"Records": event}, "orders")}
+        got |= {message.id: message.body for message in sqs.receive({"Records": event}, "orders")}
     assert got == {f"t-{n}": body for n, body in enumerate(sent)}
 
 
@@ -480,7 +486,7 @@ def test_the_delay_that_is_logged_is_the_one_that_is_set(fifo, caplog):
         raise Retry(after=86_400)
 
     event = {"Records": [record("{}", eventSourceARN=f"arn:aws:sqs:eu-west-1:123456789012:orders{'.fifo' * fifo}")]}
-    told = sqs.run_sample(handler, event, store=MemoryStore(), dead_letter=Outbox())
-    assert isinstance(told, dict)
-    assert [one["visibilityTimeout"] for one in told["changeMessageVisibility"]] == [37_500]
+    result = sqs.run_sample(handler, event, store=MemoryStore(), dead_letter=Outbox())
+    assert isinstance(result, dict)
+    assert [change["visibilityTimeout"] for change in result["changeMessageVisibility"]] == [37_500]
     assert "delay_s=37500.0" in caplog.text

@@ -48,38 +48,39 @@ class Aws:
         for start in range(0, len(planned), TEN):
             chunk = planned[start : start + TEN]
             entries = [
-                {"Id": str(n), "MessageBody": one.body.decode(), **self._more(one)} for n, one in enumerate(chunk)
+                {"Id": str(n), "MessageBody": message.body.decode(), **self._more(message)}
+                for n, message in enumerate(chunk)
             ]
-            told = self.sqs.client.send_message_batch(QueueUrl=self._queue, Entries=entries)
-            assert len(told["Successful"]) == len(chunk)
+            response = self.sqs.client.send_message_batch(QueueUrl=self._queue, Entries=entries)
+            assert len(response["Successful"]) == len(chunk)
 
-    def _more(self, one: Planned) -> dict[str, str]:
-        return {"MessageGroupId": str(one.group), "MessageDeduplicationId": one.key} if self.fifo else {}
+    def _more(self, message: Planned) -> dict[str, str]:
+        return {"MessageGroupId": str(message.group), "MessageDeduplicationId": message.key} if self.fifo else {}
 
     def dead_letters(self) -> Sequence[StoredDeadLetter]:
         taken: list[StoredDeadLetter] = []
-        while told := self._receive():
-            for one in told:
+        while batch := self._receive():
+            for received in batch:
                 attributes = {
                     name: value["StringValue"]
-                    for name, value in one.get("MessageAttributes", {}).items()
+                    for name, value in received.get("MessageAttributes", {}).items()
                     if "StringValue" in value
                 }
-                taken.append(opened(one["Body"].encode(), attributes, one))
-                self.sqs.client.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=one["ReceiptHandle"])
+                taken.append(opened(received["Body"].encode(), attributes, received))
+                self.sqs.client.delete_message(QueueUrl=self._dead_letters, ReceiptHandle=received["ReceiptHandle"])
         return taken
 
     def _receive(self) -> list[dict[str, Any]]:
-        told = self.sqs.client.receive_message(
+        response = self.sqs.client.receive_message(
             QueueUrl=self._dead_letters, MaxNumberOfMessages=TEN, MessageAttributeNames=["All"], AttributeNames=["All"]
         )
-        found: list[dict[str, Any]] = told.get("Messages", [])
-        return found
+        messages: list[dict[str, Any]] = response.get("Messages", [])
+        return messages
 
     def redrive(self, dead_letter: StoredDeadLetter) -> None:
         attributes = {
-            name: {key: value for key, value in one.items() if key in {"DataType", "StringValue", "BinaryValue"}}
-            for name, one in dead_letter.raw.get("MessageAttributes", {}).items()
+            name: {key: value for key, value in attribute.items() if key in {"DataType", "StringValue", "BinaryValue"}}
+            for name, attribute in dead_letter.raw.get("MessageAttributes", {}).items()
         }
         more = {}
         if self.fifo:
@@ -93,7 +94,7 @@ class Aws:
         self.function.faults = NO_FAULTS
 
     def killed(self) -> int:
-        return sum(one.outcome == "timeout" for one in self.function.invocations)
+        return sum(invocation.outcome == "timeout" for invocation in self.function.invocations)
 
     def close(self) -> None:
         self._stack.close()

@@ -72,8 +72,10 @@ class Azure:
 
     def send(self, planned: Sequence[Planned]) -> None:
         """A batch for each group, whose messages keep their order; what was sent in vain is sent again."""
-        for group, members in groupby(sorted(planned, key=lambda one: one.group or ""), lambda one: one.group):
-            batch = [ServiceBusMessage(one.body, message_id=one.key, session_id=group) for one in members]
+        for group, members in groupby(
+            sorted(planned, key=lambda message: message.group or ""), lambda message: message.group
+        ):
+            batch = [ServiceBusMessage(message.body, message_id=message.key, session_id=group) for message in members]
             self._insist(partial(self._orders.send_messages, batch))
 
     def _insist(self, act: Callable[[], object]) -> None:
@@ -90,11 +92,11 @@ class Azure:
     def dead_letters(self) -> Sequence[StoredDeadLetter]:
         """One whose completion fails comes again, and is told twice."""
         taken: list[StoredDeadLetter] = []
-        while told := self._receive():
-            for one in told:
-                taken.append(opened(b"".join(one.body), texts(one), one))
+        while batch := self._receive():
+            for received in batch:
+                taken.append(opened(b"".join(received.body), texts(received), received))
                 with suppress(ServiceBusError):
-                    self._dead_letters.complete_message(one)
+                    self._dead_letters.complete_message(received)
         return taken
 
     def _receive(self) -> Sequence[ServiceBusReceivedMessage]:

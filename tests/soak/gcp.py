@@ -79,8 +79,10 @@ class Gcp:
         target.start()
 
     def send(self, planned: Sequence[Planned]) -> None:
-        for one in planned:
-            self._create(OutgoingMessage(body=one.body, lineage=Lineage(id=one.key), content_type="application/json"))
+        for message in planned:
+            self._create(
+                OutgoingMessage(body=message.body, lineage=Lineage(id=message.key), content_type="application/json")
+            )
 
     def _create(self, outgoing: OutgoingMessage) -> None:
         with suppress(AlreadyExists):  # by a call whose answer was lost

@@ -42,23 +42,23 @@ class Ledger:
     """By key: when each began and ended, in nanoseconds."""
 
     def __post_init__(self) -> None:
-        self.lines.sort(key=lambda one: int(one["at"]))
-        self.effects = Counter(one["key"] for one in self.lines if one["what"] == "effect")
-        self.unsure = Counter(one["key"] for one in self.lines if one["what"] == "unsure")
+        self.lines.sort(key=lambda entry: int(entry["at"]))
+        self.effects = Counter(entry["key"] for entry in self.lines if entry["what"] == "effect")
+        self.unsure = Counter(entry["key"] for entry in self.lines if entry["what"] == "unsure")
         began: dict[tuple[Any, ...], int] = {}
         ended: dict[tuple[Any, ...], int] = {}
-        for one in self.lines:
-            if one["what"] in {"start", "end"}:
-                name = (one["key"], one["pid"], one["run"])
-                (began if one["what"] == "start" else ended)[name] = one["at"]
+        for entry in self.lines:
+            if entry["what"] in {"start", "end"}:
+                name = (entry["key"], entry["pid"], entry["run"])
+                (began if entry["what"] == "start" else ended)[name] = entry["at"]
         self.runs = defaultdict(list)
         for name, at in began.items():
             self.runs[name[0]].append((at, ended.get(name)))
         self.crashes = Counter(name[0] for name in began if name not in ended)
-        self.last = {one["pid"]: one["at"] for one in self.lines}
+        self.last = {entry["pid"]: entry["at"] for entry in self.lines}
 
     def processes(self) -> set[int]:
-        return {one["pid"] for one in self.lines}
+        return {line["pid"] for line in self.lines}
 
 
 def read(path: Path) -> Ledger:
@@ -67,7 +67,7 @@ def read(path: Path) -> Ledger:
 
 def parse(text: bytes) -> Ledger:
     """A line that a killed process cut short is left out."""
-    return Ledger([one for line in text.splitlines() if (one := _line(line)) is not None])
+    return Ledger([entry for line in text.splitlines() if (entry := _line(line)) is not None])
 
 
 def _line(line: bytes) -> dict[str, Any] | None:
@@ -85,45 +85,47 @@ def broken(
     lines: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in ledger.lines:
         lines[line["key"]].append(line)
-    told: list[str] = []
-    for one in planned:
-        told += _ended(one, ledger, dead_letters.get(one.key, ()))
-        told += _twice(one, ledger)
-        told += _too_often(one, lines[one.key])
-        told += _unrecorded(one, lines[one.key], ledger, dead)
-    return told + list(_out_of_order(planned, ledger)) + list(_overrun(ledger))
+    broken_laws: list[str] = []
+    for message in planned:
+        broken_laws += _ended(message, ledger, dead_letters.get(message.key, ()))
+        broken_laws += _twice(message, ledger)
+        broken_laws += _too_often(message, lines[message.key])
+        broken_laws += _unrecorded(message, lines[message.key], ledger, dead)
+    return broken_laws + list(_out_of_order(planned, ledger)) + list(_overrun(ledger))
 
 
-def _ended(one: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str]:
+def _ended(message: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str]:
     """Done, or lettered with its reason; what was redriven, run."""
-    key, effects = one.key, ledger.effects[one.key]
+    key, effects = message.key, ledger.effects[message.key]
     if not effects and not reasons:
-        yield f"{key} ({one.kind}) is lost"
-    expected = {REASONS[one.kind]} if one.kind in REASONS else set()
+        yield f"{key} ({message.kind}) is lost"
+    expected = {REASONS[message.kind]} if message.kind in REASONS else set()
     expected |= {"exhausted"} if ledger.crashes[key] else set()
-    expected |= {""} if one.kind in UNEXPLAINED else set()
+    expected |= {""} if message.kind in UNEXPLAINED else set()
     for reason in set(reasons) - expected:
-        yield f"{key} ({one.kind}) is lettered as {reason}"
-    if one.kind in REDRIVEN and reasons and not effects and "exhausted" not in reasons:
+        yield f"{key} ({message.kind}) is lettered as {reason}"
+    if message.kind in REDRIVEN and reasons and not effects and "exhausted" not in reasons:
         yield f"{key} was redriven, and did not run"
 
 
-def _twice(one: Planned, ledger: Ledger) -> Iterator[str]:
+def _twice(message: Planned, ledger: Ledger) -> Iterator[str]:
     """Never two runs of a key at once."""
-    for (_, ended), (began, _) in pairwise(sorted(ledger.runs[one.key])):
+    for (_, ended), (began, _) in pairwise(sorted(ledger.runs[message.key])):
         if ended is not None and began < ended:
-            yield f"{one.key} ({one.kind}) ran twice at once"
+            yield f"{message.key} ({message.kind}) ran twice at once"
 
 
-def _too_often(one: Planned, lines: Sequence[dict[str, Any]]) -> Iterator[str]:
+def _too_often(message: Planned, lines: Sequence[dict[str, Any]]) -> Iterator[str]:
     """At most `max_attempts` starts of a life, those included whose process died."""
     starts = Counter(line["life"] for line in lines if line["what"] == "start")
     for life, count in starts.items():
         if count > MAX_ATTEMPTS:
-            yield f"{one.key} ({one.kind}) was started {count} times in life {life}"
+            yield f"{message.key} ({message.kind}) was started {count} times in life {life}"
 
 
-def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, dead: AbstractSet[int]) -> Iterator[str]:
+def _unrecorded(
+    message: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, dead: AbstractSet[int]
+) -> Iterator[str]:
     """No run after a recorded success of its life; and an effect without a record only where the process died soon after
     it, or the store did not answer. So each effect but one has its own crash or outage."""
     recorded: set[int] = set()
@@ -133,7 +135,7 @@ def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, d
         pid = line["pid"]
         match line["what"]:
             case "start" if line["life"] in recorded:
-                yield f"{one.key} ({one.kind}) ran after its recorded success"
+                yield f"{message.key} ({message.kind}) ran after its recorded success"
             case "effect":
                 pending[pid].append(line["at"])
             case "unsure":
@@ -144,7 +146,7 @@ def _unrecorded(one: Planned, lines: Sequence[dict[str, Any]], ledger: Ledger, d
     for pid, effects in pending.items():
         died = pid in dead and all(ledger.last[pid] - at < RECORDED_WITHIN for at in effects)
         if effects and not died and pid not in unsure:
-            yield f"{one.key} ({one.kind}) has an effect without a record, and nothing went wrong"
+            yield f"{message.key} ({message.kind}) has an effect without a record, and nothing went wrong"
 
 
 def _overrun(ledger: Ledger) -> Iterator[str]:
@@ -161,11 +163,11 @@ def _out_of_order(planned: Sequence[Planned], ledger: Ledger) -> Iterator[str]:
         if line["what"] == "effect":
             done.setdefault(line["key"], line["at"])
     before: dict[str, Planned] = {}
-    for one in planned:
-        if one.group is None:
+    for message in planned:
+        if message.group is None:
             return
-        previous = before.get(one.group)
-        before[one.group] = one
-        first = min((began for began, _ in ledger.runs[one.key]), default=None)
+        previous = before.get(message.group)
+        before[message.group] = message
+        first = min((began for began, _ in ledger.runs[message.key]), default=None)
         if previous is not None and first is not None and done.get(previous.key, first) > first:
-            yield f"{one.key} ran before {previous.key} of its group was done"
+            yield f"{message.key} ran before {previous.key} of its group was done"

@@ -65,8 +65,8 @@ def _noise(key: str) -> str:
 
 def draw(count: int, seed: int, *, fifo: bool = False) -> list[Planned]:
     chance = random.Random(seed)
-    kinds = [one for one in KINDS if not fifo or one in IN_ORDER]
-    chosen = chance.choices(kinds, [KINDS[one] for one in kinds], k=count)
+    kinds = [kind for kind in KINDS if not fifo or kind in IN_ORDER]
+    chosen = chance.choices(kinds, [KINDS[kind] for kind in kinds], k=count)
     places = [0] * GROUPS
     planned = []
     for n, kind in enumerate(chosen):

@@ -100,7 +100,7 @@ class Soak:
 
     def __post_init__(self) -> None:
         self.done = Done(self.ledger)
-        self.by_body = {one.body: one for one in self.planned}
+        self.by_body = {message.body: message for message in self.planned}
 
     def run(self) -> list[str]:
         """The laws that broke."""
@@ -127,11 +127,11 @@ class Soak:
 
     def _take_dead_letters(self) -> None:
         for dead_letter in self.cloud.dead_letters():
-            one = self.by_body.get(dead_letter.body)
-            assert one is not None, f"a dead letter that nobody sent: {dead_letter.body!r}"
-            self.dead_letters[one.key].append(dead_letter.reason)
-            if one.kind in REDRIVEN and dead_letter.reason != "exhausted":
-                self.mended[one.key] = dead_letter
+            message = self.by_body.get(dead_letter.body)
+            assert message is not None, f"a dead letter that nobody sent: {dead_letter.body!r}"
+            self.dead_letters[message.key].append(dead_letter.reason)
+            if message.kind in REDRIVEN and dead_letter.reason != "exhausted":
+                self.mended[message.key] = dead_letter
 
     def _wait(self, count: int) -> None:
         self._until(lambda: len(self.settled()) >= count)
@@ -172,9 +172,9 @@ def summary(soak: Soak, seconds: float, seed: int) -> dict[str, Any]:
         "messages": len(soak.planned),
         "seconds": round(seconds, 1),
         "seed": seed,
-        "done": sum(1 for one in soak.planned if ledger.effects[one.key]),
+        "done": sum(1 for message in soak.planned if ledger.effects[message.key]),
         "lettered": {
-            reason: sum(reason in told for told in soak.dead_letters.values())
+            reason: sum(reason in reasons for reasons in soak.dead_letters.values())
             for reason in sorted({r for t in soak.dead_letters.values() for r in t})
         },
         "redriven": len(soak.mended),

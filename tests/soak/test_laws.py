@@ -35,7 +35,7 @@ def event(seconds: float) -> dict[str, Any]:
 
 
 def broken(kind: str, lines: Sequence[dict[str, Any]], *dead_letters: str) -> list[str]:
-    text = b"".join(json.dumps({"at": at, **one}).encode() + b"\n" for at, one in enumerate(lines))
+    text = b"".join(json.dumps({"at": at, **entry}).encode() + b"\n" for at, entry in enumerate(lines))
     return laws.broken([Planned("k", kind, None, 1)], laws.parse(text), {"k": dead_letters}, {DEAD})
 
 
@@ -103,10 +103,10 @@ def test_a_process_that_went_on_has_no_excuse() -> None:
 def test_a_group_keeps_its_order() -> None:
     """Nothing runs before the one before it is done; after one that never is, it may."""
     first, second = Planned("a", "ok", "g", 1), Planned("b", "ok", "g", 2)
-    runs = {key: [{**one, "key": key, "pid": pid} for one in DONE] for pid, key in enumerate("ab", 1)}
+    runs = {key: [{**entry, "key": key, "pid": pid} for entry in DONE] for pid, key in enumerate("ab", 1)}
 
     def judge(lines: Sequence[dict[str, Any]], **dead_letters: Sequence[str]) -> list[str]:
-        ledger = laws.Ledger([{"at": at, **one} for at, one in enumerate(lines)])
+        ledger = laws.Ledger([{"at": at, **entry} for at, entry in enumerate(lines)])
         return laws.broken([first, second], ledger, dead_letters, set())
 
     assert judge([*runs["b"], *runs["a"]]) == ["b ran before a of its group was done"]

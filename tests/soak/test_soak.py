@@ -58,10 +58,10 @@ def soak(
     )
     started = time.monotonic()
     with closing(CLOUDS[name](folder, environ(folder, seed, bug, fifo=fifo), seed, fifo=fifo)) as cloud:
-        one = Soak(cloud, folder / "ledger", draw(messages, seed, fifo=fifo), patience)
-        broken = one.run()
+        soak_run = Soak(cloud, folder / "ledger", draw(messages, seed, fifo=fifo), patience)
+        broken = soak_run.run()
     gc.collect()  # what an SDK leaves behind is found here, where it is expected
-    counts = summary(one, time.monotonic() - started, seed)
+    counts = summary(soak_run, time.monotonic() - started, seed)
     print(json.dumps(counts), flush=True)
     return broken
 

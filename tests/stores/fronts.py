@@ -168,13 +168,13 @@ def _batch_write(front: Front, channel: Any) -> Any:
     def _without_first(request: bytes, send: Any) -> bytes:
         asked = BatchWriteRequest.pb().FromString(request)
         del asked.writes[0]
-        told = BatchWriteResponse.pb().FromString(send(asked.SerializeToString()))
+        response = BatchWriteResponse.pb().FromString(send(asked.SerializeToString()))
         whole = BatchWriteResponse.pb()()
         whole.status.add(code=8, message="Too many writes")
         whole.write_results.add()
-        whole.MergeFrom(told)
-        made: bytes = whole.SerializeToString()
-        return made
+        whole.MergeFrom(response)
+        data: bytes = whole.SerializeToString()
+        return data
 
     return handle
 

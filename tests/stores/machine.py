@@ -27,7 +27,9 @@ HOWS = ("claim", "follow", "late", "remove", "late removal", "again", "there alr
 """Kinds of change of a key, by the version expected: none, the present one, or an earlier one."""
 
 hows = st.sampled_from(HOWS)
-batches = st.lists(st.tuples(st.sampled_from(KEYS), hows), min_size=1, max_size=len(KEYS), unique_by=lambda one: one[0])
+batches = st.lists(
+    st.tuples(st.sampled_from(KEYS), hows), min_size=1, max_size=len(KEYS), unique_by=lambda pair: pair[0]
+)
 fields = st.fixed_dictionaries(
     {
         "state": st.sampled_from(State),

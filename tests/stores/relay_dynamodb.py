@@ -38,15 +38,15 @@ class Relay(ThreadingHTTPServer):
 
     def hang_up(self) -> None:
         """Close all connections that are open, so that their clients can know."""
-        for one in list(self.connections):
+        for live in list(self.connections):
             with contextlib.suppress(OSError):  # it has ended meanwhile
-                one.connection.shutdown(socket.SHUT_RDWR)
-            one.gone.wait(10)
+                live.connection.shutdown(socket.SHUT_RDWR)
+            live.gone.wait(10)
 
     def forget(self) -> None:
         """Give up all connections that are open without a word: a client that uses one learns then."""
-        for one in list(self.connections):
-            one.forgotten = True
+        for connection in list(self.connections):
+            connection.forgotten = True
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,8 +77,8 @@ class Handler(BaseHTTPRequestHandler):
         self.server.asked.append(self.headers["X-Amz-Target"].partition(".")[2])
         fault = self.server.fault
         if isinstance(fault, tuple):
-            told = {"__type": f"com.amazonaws.dynamodb.v20120810#{fault[1]}", "message": "as it was told to"}
-            self._answer(fault[0], json.dumps(told).encode())
+            payload = {"__type": f"com.amazonaws.dynamodb.v20120810#{fault[1]}", "message": "as it was told to"}
+            self._answer(fault[0], json.dumps(payload).encode())
         elif fault == "hang":
             self.server.released.wait(60)
         else:

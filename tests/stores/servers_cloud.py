@@ -38,8 +38,8 @@ _LEASH = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
     return port
 
 
@@ -94,14 +94,14 @@ def emulator() -> int:
     named = os.environ.get(firestore.EMULATOR)
     if named:
         return int(named.rpartition(":")[2])
-    found = [jar for folder in sdk_folders() if (jar := folder / EMULATOR).exists()]
-    if not found or not shutil.which("java"):
+    jars = [jar for folder in sdk_folders() if (jar := folder / EMULATOR).exists()]
+    if not jars or not shutil.which("java"):
         pytest.fail(
             "the Firestore emulator is not installed: apt-get install google-cloud-cli-firestore-emulator, or gcloud"
             " components install cloud-firestore-emulator; and java 17; or set FIRESTORE_EMULATOR_HOST=127.0.0.1:PORT"
         )
     listen = ("start", "--host=127.0.0.1", "--port=PORT")
-    port = start("firestore", "java", "-Xmx512m", "-cp", str(found[0]), MAIN, *listen)
+    port = start("firestore", "java", "-Xmx512m", "-cp", str(jars[0]), MAIN, *listen)
     with firestore_at(port, "first") as store:
         _warm(store.database.client())
     return port

@@ -77,9 +77,9 @@ def connect(url: str) -> Any:
     """A client as the product makes it, by nothing but the environment."""
     with environment(AWS_ENDPOINT_URL_DYNAMODB=url, **HERE):
         dynamodb.client.forget()
-        made = dynamodb.client()
+        client = dynamodb.client()
         dynamodb.client.forget()
-    return made
+    return client
 
 
 @functools.cache
@@ -98,9 +98,9 @@ def patient(url: str) -> Any:
         parameter_validation=False,
         retries={"mode": "standard", "total_max_attempts": 1},
     )
-    made = boto3.client("dynamodb", endpoint_url=url, region_name="eu-west-1", config=config, **keys)
-    atexit.register(made.close)
-    return made
+    client = boto3.client("dynamodb", endpoint_url=url, region_name="eu-west-1", config=config, **keys)
+    atexit.register(client.close)
+    return client
 
 
 def make_table(url: str) -> str:

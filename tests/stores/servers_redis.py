@@ -25,8 +25,8 @@ _LEASH = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
     return port
 
 
@@ -120,8 +120,8 @@ class Cluster:
         for n, node in enumerate(self.nodes):
             with node.client() as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", n * 5462, min((n + 1) * 5462, 16384) - 1)
-                for other in self.nodes[:n]:
-                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", other.port, other.bus)
+                for peer in self.nodes[:n]:
+                    client.execute_command("CLUSTER", "MEET", "127.0.0.1", peer.port, peer.bus)
         self.wait()
 
     def wait(self) -> None:

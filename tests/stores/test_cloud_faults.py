@@ -35,24 +35,24 @@ class World:
     name: str
     front: Front
     store: ETagStore
-    other: ETagStore
+    second: ETagStore
 
     def there(self, key: str) -> Record | None:
         """The record that the database holds."""
-        (answer,) = self.other.swap([change(key, -1, record(-1, owner="probe"))])
+        (answer,) = self.second.swap([change(key, -1, record(-1, owner="probe"))])
         assert answer.error is None
         return answer.record
 
     def requests(self) -> list[str]:
         """Those since the last time."""
-        made, self.front.requests[:] = list(self.front.requests), []
-        return made
+        requests, self.front.requests[:] = list(self.front.requests), []
+        return requests
 
 
 @pytest.fixture(params=CLOUDS)
 def world(request) -> Iterator[World]:
-    with {"tables": on_tables, "firestore": on_firestore}[request.param]() as made:
-        yield made
+    with {"tables": on_tables, "firestore": on_firestore}[request.param]() as opened:
+        yield opened
 
 
 @contextmanager
@@ -74,10 +74,10 @@ def on_firestore() -> Iterator[World]:
     name = f"c{uuid.uuid4().hex}"
     with (
         grpc_front(servers.emulator()) as front,
-        servers.firestore_at(servers.emulator(), name) as other,
+        servers.firestore_at(servers.emulator(), name) as second,
         servers.firestore_at(front.port, name) as store,
     ):
-        yield World("firestore", front, store, other)
+        yield World("firestore", front, store, second)
 
 
 @pytest.mark.parametrize("fault", [Fault.BUSY, Fault.BROKEN])
@@ -126,7 +126,7 @@ def test_a_lost_answer_and_then_another_s_record(world):
     """The change was made and has been followed by others: it is lost, and the newest record is told."""
     world.front.faults.append(Fault.LOST)
     world.store.swap([change("k", None, record(1))])
-    world.other.swap([change("k", 1, record(2))])
+    world.second.swap([change("k", 1, record(2))])
     (lost,) = world.store.swap([change("k", None, record(1))])
     assert (lost.won, lost.record, lost.error) == (False, record(2), None)
 
@@ -145,7 +145,7 @@ def test_a_partial_answer(world):
 
 def test_a_read_without_an_answer(world):
     """The claim is lost, and to whom is not known."""
-    world.other.swap([change("k", None, record(1))])
+    world.second.swap([change("k", None, record(1))])
     world.front.faults.extend([Fault.NONE, Fault.BUSY])
     (answer,) = world.store.swap([change("k", None, record(2))])
     assert (answer.won, answer.record) == (False, None)

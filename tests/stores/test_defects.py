@@ -48,7 +48,7 @@ def held(store: Store, *keys: str) -> list[Record | None]:
 
 
 def states(store: Store, *keys: str) -> list[str]:
-    return [one.state.value if one else "none" for one in held(store, *keys)]
+    return [stored.state.value if stored else "none" for stored in held(store, *keys)]
 
 
 def test_d1_a_call_within_a_call(store):
@@ -63,7 +63,10 @@ def test_d1_a_call_within_a_call(store):
     outer = keyed("orders", call)
     assert deliver(outer, {"id": "7"}, store=store).reason == "done"
     assert states(store, "orders/7", "charges/7") == ["done", "done"]
-    assert [deliver(one, {"id": "7"}, store=store).reason for one in (outer, inner)] == ["duplicate", "duplicate"]
+    assert [deliver(handler, {"id": "7"}, store=store).reason for handler in (outer, inner)] == [
+        "duplicate",
+        "duplicate",
+    ]
     assert ran == ["outer", "inner"]
 
 
@@ -90,8 +93,8 @@ def test_d2_two_consumers_on_many_threads(store):
     assert set(ran.values()) == {1}
     for queue in ("orders", "receipts"):
         records = held(store, *(f"{queue}/{n}" for n in range(KEYS)))
-        assert {one.state if one else None for one in records} == {State.DONE}
-        assert [one.message for one in records if one] == [f"{queue}-{n}" for n in range(KEYS)]
+        assert {record.state if record else None for record in records} == {State.DONE}
+        assert [record.message for record in records if record] == [f"{queue}-{n}" for n in range(KEYS)]
 
 
 def together(jobs: Sequence[tuple[Any, ...]]) -> None:
@@ -171,7 +174,7 @@ def test_d6_a_result_that_is_too_large(store):
     ran: list[str] = []
     handler = returning("orders", lambda payload: (ran.append(payload["id"]), "x" * 500_000)[1])
     outcomes = [deliver(handler, {"id": "7"}, store=store) for _ in range(2)]
-    assert [one.reason for one in outcomes] == ["done", "duplicate"]
+    assert [outcome.reason for outcome in outcomes] == ["done", "duplicate"]
     assert states(store, "orders/7") == ["done"]
     assert (outcomes[1].result, len(ran)) == (None, 1)
 
@@ -195,8 +198,8 @@ def test_d7_a_redelivery_whose_body_is_checked(store):
     outcomes = [
         deliver(handler, body, store=store, dead_letters=dead_letters, id=f"m-{n}") for n, body in enumerate(bodies)
     ]
-    assert [one.reason for one in outcomes] == ["done", "duplicate", "duplicate", "invalid"]
-    assert [one.result for one in outcomes[:3]] == ["charged"] * 3
+    assert [outcome.reason for outcome in outcomes] == ["done", "duplicate", "duplicate", "invalid"]
+    assert [outcome.result for outcome in outcomes[:3]] == ["charged"] * 3
     assert (ran, len(dead_letters.outgoing_messages)) == (["7"], 1)
 
 
@@ -231,9 +234,9 @@ def _record(queue: str, n: int, body: object, group: str, received: int) -> dict
     }
 
 
-def failures(told: Any) -> list[int]:
+def failures(result: Any) -> list[int]:
     """The numbers of the messages that come back."""
-    return [int(one["itemIdentifier"][-1]) for one in told["batchItemFailures"]]
+    return [int(batch_item_failure["itemIdentifier"][-1]) for batch_item_failure in result["batchItemFailures"]]
 
 
 GOOD, POISON = {"id": "1", "cents": 1}, {"id": "2", "cents": "many"}
@@ -248,11 +251,11 @@ def test_d8_a_poison_body_after_a_failure_in_fifo(store):
         if order.id == "0":
             raise ValueError("boom")
 
-    made = event("orders.fifo", {"id": "0", "cents": 1}, GOOD, POISON, GOOD, groups="abaa")
-    told = sqs.run_sample(handler, made, store=store, dead_letter=dead_letters)
-    assert failures(told) == [0, 3]
+    sqs_event = event("orders.fifo", {"id": "0", "cents": 1}, GOOD, POISON, GOOD, groups="abaa")
+    result = sqs.run_sample(handler, sqs_event, store=store, dead_letter=dead_letters)
+    assert failures(result) == [0, 3]
     assert [outgoing.attributes["peeklock-reason"] for outgoing in dead_letters.outgoing_messages] == ["invalid"]
-    ids = [one["messageId"] for one in made["Records"]]
+    ids = [record["messageId"] for record in sqs_event["Records"]]
     assert states(store, *(f"orders#{name}" for name in ids)) == ["waiting", "done", "dead_lettered", "waiting"]
 
 
@@ -273,11 +276,13 @@ def test_d9_a_validator_that_raises_anything(store):
     def handler(payload: Peculiar) -> None:
         ran.append(payload.cents)
 
-    made = event("orders", {"cents": 5}, {"cents": "two"}, {"cents": "one"})
-    told = sqs.run_sample(handler, made, store=store, dead_letter=dead_letters)
-    assert failures(told) == []
+    sqs_event = event("orders", {"cents": 5}, {"cents": "two"}, {"cents": "one"})
+    result = sqs.run_sample(handler, sqs_event, store=store, dead_letter=dead_letters)
+    assert failures(result) == []
     assert ran == [5, 1]
-    assert [outgoing.lineage.id for outgoing in dead_letters.outgoing_messages] == [made["Records"][1]["messageId"]]
+    assert [outgoing.lineage.id for outgoing in dead_letters.outgoing_messages] == [
+        sqs_event["Records"][1]["messageId"]
+    ]
 
 
 def test_d10_a_duplicate_that_meets_a_live_claim(store):
@@ -296,8 +301,10 @@ def test_d10_a_duplicate_that_meets_a_live_claim(store):
 
     first = deliver(handler, {"id": "7"}, store=store, dead_letters=dead_letters, id="first")
     assert (first.disposition, first.attempt) == (Disposition.COMPLETE, 1)
-    assert [failures(told) for told in met] == [[0], [0]]
-    assert all(told["changeMessageVisibility"][0]["visibilityTimeout"] > 30 for told in met), "when the lease is over"
+    assert [failures(result) for result in met] == [[0], [0]]
+    assert all(result["changeMessageVisibility"][0]["visibilityTimeout"] > 30 for result in met), (
+        "when the lease is over"
+    )
     assert failures(duplicate({"id": "7"}, 51)) == []
     assert dead_letters.outgoing_messages == []
 

@@ -44,9 +44,9 @@ class Raw(io.BytesIO):
         yield self.read()
 
 
-def answer(request: Any, status: int, told: Any) -> AWSResponse:
+def answer(request: Any, status: int, payload: Any) -> AWSResponse:
     headers = {"content-type": "application/x-amz-json-1.0"}
-    return AWSResponse(request.url, status, headers, Raw(json.dumps(told).encode()))
+    return AWSResponse(request.url, status, headers, Raw(json.dumps(payload).encode()))
 
 
 class Wire:
@@ -76,8 +76,8 @@ def table(url: str, *, transact: bool = False) -> Iterator[DynamoStore]:
 
 @pytest.fixture(params=[False, True], ids=["writes", "transact"])
 def store(request):
-    with table(moto(), transact=request.param) as made:
-        yield made
+    with table(moto(), transact=request.param) as opened:
+        yield opened
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ def far():
 @pytest.fixture(params=[False, True], ids=["writes", "transact"])
 def distant(request, far):
     """A store that is beyond the relay."""
-    with table(far.url, transact=request.param) as made:
-        yield made
+    with table(far.url, transact=request.param) as opened:
+        yield opened
 
 
 def claims_of(count: int, prefix: str = "k") -> list[Change]:
@@ -108,7 +108,7 @@ def items_of(store: DynamoStore) -> list[dict[str, Any]]:
 
 
 def won(answers: Any) -> list[bool]:
-    return [one.won for one in answers]
+    return [answer.won for answer in answers]
 
 
 def test_the_module_loads_no_sdk():
@@ -207,7 +207,7 @@ def test_a_fork_has_its_own_connections(far):
 def test_an_item(store):
     """Is its key, its version, its record, and a day more than its record's time."""
     store.swap([change("orders/7", None, record(5, expires_at=datetime(2030, 1, 1, tzinfo=UTC))), *claims_of(1)])
-    (item,) = [one for one in items_of(store) if one["key"] == {"S": "orders/7"}]
+    (item,) = [row for row in items_of(store) if row["key"] == {"S": "orders/7"}]
     assert set(item) == {"key", "v", "r", "ttl"}
     assert item["v"] == {"N": "5"}
     assert item["ttl"] == {"N": str(int(datetime(2030, 1, 2, tzinfo=UTC).timestamp()))}
@@ -266,7 +266,7 @@ def test_a_transaction_stays_below_four_megabytes(store, wire):
     sizes: list[int] = []
 
     def reply(operation: str, request: Any) -> AWSResponse:
-        items = [one["Put"]["Item"] for one in json.loads(request.body)["TransactItems"]]
+        items = [action["Put"]["Item"] for action in json.loads(request.body)["TransactItems"]]
         sizes.append(sum(len(name) + len(*value.values()) for item in items for name, value in item.items()))
         return answer(request, 200, {})
 
@@ -285,7 +285,7 @@ def test_the_lost_of_a_transaction(store, wire):
     del wire.asked[:]
     answers = store.swap([change(f"k-{n}", None, record(n + 1000)) for n in range(100)])
     assert won(answers) == [False] * 30 + [True] * 70
-    assert [one.record for one in answers[:30]] == [record(n + 1) for n in range(30)]
+    assert [answer.record for answer in answers[:30]] == [record(n + 1) for n in range(30)]
     assert wire.asked == ["TransactWriteItems"] * 2
     del wire.asked[:]
     answers = store.swap([change(f"k-{n}", None, record(n + 2000)) for n in range(100)])
@@ -321,14 +321,14 @@ def test_removals_and_writes_in_a_call(store):
 
 def test_eight_processes_that_want_the_same_keys(store):
     """Each key has one winner, and each loser is told of it."""
-    start, wins, told = threading.Barrier(8), Counter[str](), []
+    start, wins, records = threading.Barrier(8), Counter[str](), []
 
     def run(n: int) -> None:
         start.wait(20)
         changes = [change(f"k-{m}", None, record(100 + n, owner=str(n))) for m in range(6)]
-        for one, got in zip(changes, asked_again(store, changes), strict=True):
-            wins[one.key] += got.won
-            told.append(got.record)
+        for claim, got in zip(changes, asked_again(store, changes), strict=True):
+            wins[claim.key] += got.won
+            records.append(got.record)
 
     threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
     for thread in threads:
@@ -336,21 +336,21 @@ def test_eight_processes_that_want_the_same_keys(store):
     for thread in threads:
         thread.join(60)
     assert wins == {f"k-{m}": 1 for m in range(6)}
-    assert sum(one is not None for one in told) == 7 * 6
+    assert sum(claim is not None for claim in records) == 7 * 6
 
 
 def asked_again(store: Store, changes: list[Change]) -> list[Answer]:
     """Send the changes with an unknown result once more, as the engine does."""
-    answers = dict(zip((one.key for one in changes), store.swap(changes), strict=True))
-    unknown = [one for one in changes if answers[one.key].error is not None]
+    answers = dict(zip((claim.key for claim in changes), store.swap(changes), strict=True))
+    unknown = [claim for claim in changes if answers[claim.key].error is not None]
     if unknown:
-        answers.update(zip((one.key for one in unknown), asked_again(store, unknown), strict=True))
-    return [answers[one.key] for one in changes]
+        answers.update(zip((claim.key for claim in unknown), asked_again(store, unknown), strict=True))
+    return [answers[claim.key] for claim in changes]
 
 
 def reasons(request: Any, codes: list[str]) -> AWSResponse:
-    told = [{"Code": code} if code == "None" else {"Code": code, "Message": "busy"} for code in codes]
-    return answer(request, 400, {"__type": "x#TransactionCanceledException", "CancellationReasons": told})
+    reasons = [{"Code": code} if code == "None" else {"Code": code, "Message": "busy"} for code in codes]
+    return answer(request, 400, {"__type": "x#TransactionCanceledException", "CancellationReasons": reasons})
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_others_that_fail_again_and_again(store, wire):
     answers = store.swap(claims_of(5))
     assert not any(won(answers))
     assert wire.asked == ["TransactWriteItems"] * 3
-    assert ["TransactionConflict" in str(one.error) for one in answers] == [True, True, True, False, False]
+    assert ["TransactionConflict" in str(answer.error) for answer in answers] == [True, True, True, False, False]
     assert str(answers[4].error).endswith("other changes of the transaction failed, 3 times")
 
 
@@ -404,7 +404,7 @@ def test_a_refusal_of_the_whole_call(distant, far, fault):
     """Nothing is known of any, and nothing is asked twice; later it works."""
     far.fault = fault
     answers = distant.swap(claims_of(3))
-    assert [isinstance(one.error, StoreError) for one in answers] == [True] * 3
+    assert [isinstance(answer.error, StoreError) for answer in answers] == [True] * 3
     assert fault[1] in str(answers[0].error)
     assert len(far.asked) == (1 if distant.transact else 3)
     far.fault = None
@@ -416,7 +416,7 @@ def test_an_answer_that_is_lost(distant, far, count):
     """The change was made: asked again, it wins, a removal as well."""
     far.fault = "lose"
     answers = distant.swap(claims_of(count))
-    assert [type(one.error and one.error.__cause__) for one in answers] == [ConnectionClosedError] * count
+    assert [type(answer.error and answer.error.__cause__) for answer in answers] == [ConnectionClosedError] * count
     assert len(items_of(distant)) == count
     far.fault = None
     assert distant.swap(claims_of(count)) == [WON] * count
@@ -434,7 +434,7 @@ def test_no_answer_in_time(distant, far):
     started = time.monotonic()
     answers = distant.swap(claims_of(2))
     assert READ_SECONDS <= time.monotonic() - started < READ_SECONDS + 5
-    assert [type(one.error and one.error.__cause__) for one in answers] == [ReadTimeoutError] * 2
+    assert [type(answer.error and answer.error.__cause__) for answer in answers] == [ReadTimeoutError] * 2
 
 
 def test_nobody_there(distant, far):
@@ -443,7 +443,7 @@ def test_nobody_there(distant, far):
         client = connect(f"http://127.0.0.1:{free.getsockname()[1]}")
     store = DynamoStore("orders-leases", transact=distant.transact, dynamodb=client)
     answers = store.swap(claims_of(2))
-    assert [type(one.error and one.error.__cause__) for one in answers] == [EndpointConnectionError] * 2
+    assert [type(answer.error and answer.error.__cause__) for answer in answers] == [EndpointConnectionError] * 2
     assert str(answers[0].error).startswith("DynamoDB table 'orders-leases': EndpointConnectionError: ")
     client.close()
 
@@ -451,9 +451,9 @@ def test_nobody_there(distant, far):
 def test_no_such_table(store):
     """Is told as DynamoDB says it."""
     elsewhere = DynamoStore("not-made", transact=store.transact, dynamodb=store.table.client())
-    for one in elsewhere.swap(claims_of(2)):
-        assert "'not-made'" in str(one.error)
-        assert "ResourceNotFound" in str(one.error)
+    for answer in elsewhere.swap(claims_of(2)):
+        assert "'not-made'" in str(answer.error)
+        assert "ResourceNotFound" in str(answer.error)
 
 
 def warmed(store: DynamoStore, far: Relay, count: int) -> None:
@@ -496,7 +496,7 @@ def test_a_record_that_cannot_be_read(store):
     patient(moto()).put_item(TableName=store.table.name, Item={"key": {"S": "k-1"}, "theirs": {"S": "?"}})
     answers = store.swap(claims_of(4))
     assert won(answers) == [False, False, True, True]
-    assert [isinstance(one.error, StoreError) for one in answers] == [True, True, False, False]
+    assert [isinstance(answer.error, StoreError) for answer in answers] == [True, True, False, False]
 
 
 QUEUE = Queue("orders", max_attempts=3, timeout=5, first_delay=2)
@@ -518,12 +518,12 @@ def test_the_store_is_down_when_messages_arrive(distant, far, fault):
     handler, runs = counted()
     far.fault = fault
     outcomes = deliver_all(handler, [1, 2, 3], store=distant)
-    assert [one.reason for one in outcomes] == ["unavailable"] * 3
-    assert [one.disposition for one in outcomes] == ["abandon"] * 3
+    assert [outcome.reason for outcome in outcomes] == ["unavailable"] * 3
+    assert [outcome.disposition for outcome in outcomes] == ["abandon"] * 3
     assert runs == []
     assert len(far.asked) == 3 * (1 if distant.transact else 3), "the engine tries three times"
     far.fault = None
-    assert [one.reason for one in deliver_all(handler, [1, 2, 3], store=distant)] == ["done"] * 3
+    assert [outcome.reason for outcome in deliver_all(handler, [1, 2, 3], store=distant)] == ["done"] * 3
     assert sorted(runs) == [1, 2, 3]
 
 
@@ -535,9 +535,9 @@ def test_the_store_goes_down_while_handlers_run(distant, far, caplog):
         far.fault = (500, "InternalServerError")
 
     outcomes = deliver_all(handler, [1, 2, 3], store=distant)
-    assert [one.disposition for one in outcomes] == ["complete"] * 3
-    told = [one for one in caplog.records if one.msg.startswith("peeklock.unrecorded")]
-    assert [one.levelno for one in told] == [logging.ERROR] * 3
+    assert [outcome.disposition for outcome in outcomes] == ["complete"] * 3
+    errors = [log_record for log_record in caplog.records if log_record.msg.startswith("peeklock.unrecorded")]
+    assert [log_record.levelno for log_record in errors] == [logging.ERROR] * 3
 
 
 def test_answers_are_lost_at_every_step(distant, far):
@@ -562,4 +562,4 @@ def test_answers_are_lost_at_every_step(distant, far):
 def test_dynalite_has_no_transactions():
     """Which is why they are tried on moto only."""
     with opened(dynalite(), transact=True) as store:
-        assert all("UnknownOperationException" in str(one.error) for one in store.swap(claims_of(2)))
+        assert all("UnknownOperationException" in str(answer.error) for answer in store.swap(claims_of(2)))

@@ -232,23 +232,26 @@ def test_two_processes_with_stale_memories(calls):
         answers = stores[who].swap(asks)
         again = [n for n, answer in enumerate(answers) if answer.error]
         rows.fail = rows.lose = 0
-        told = {**dict(enumerate(answers)), **dict(zip(again, stores[who].swap([asks[n] for n in again]), strict=True))}
-        assert [told[n] for n in range(len(asks))] == list(model.swap(asks))
+        merged = {
+            **dict(enumerate(answers)),
+            **dict(zip(again, stores[who].swap([asks[n] for n in again]), strict=True)),
+        }
+        assert [merged[n] for n in range(len(asks))] == list(model.swap(asks))
 
 
 def test_many_threads_on_a_few_keys(rows):
     """Each counts up: no update is lost."""
-    store, others = ETagStore(rows), ETagStore(rows)
+    store, second = ETagStore(rows), ETagStore(rows)
 
-    def count(one: ETagStore, owner: str) -> None:
+    def count(etag_store: ETagStore, owner: str) -> None:
         done, current = 0, None
         while done < 50:
             version = 1 if current is None else current.version + 1
             mine = replace(record(version), owner=f"{owner}-{done}", attempts=(current.attempts if current else 0) + 1)
-            (answer,) = one.swap([change("k", None if current is None else current.version, mine)])
+            (answer,) = etag_store.swap([change("k", None if current is None else current.version, mine)])
             done, current = (done + 1, mine) if answer.won else (done, answer.record)
 
-    threads = [threading.Thread(target=count, args=(store if n % 2 else others, str(n))) for n in range(6)]
+    threads = [threading.Thread(target=count, args=(store if n % 2 else second, str(n))) for n in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -129,11 +129,11 @@ class TestOnTheEmulator:
         with servers.on_emulator(ROOT) as store:
             store.swap([change("orders/o-1", None, record(1))])
             people = Client(project=servers.PROJECT)
-            (found,) = people.collection(store.database.path.rpartition("/")[2]).stream()
-            assert found.reference.path.endswith(store.database.name("orders/o-1").rpartition("/")[2])
-            assert found.to_dict()["key"] == "orders/o-1"
-            assert found.to_dict()["r"] == dump(record(1))
-            assert found.to_dict()["expires_at"] == record(1).expires_at + firestore.GARBAGE
+            (document,) = people.collection(store.database.path.rpartition("/")[2]).stream()
+            assert document.reference.path.endswith(store.database.name("orders/o-1").rpartition("/")[2])
+            assert document.to_dict()["key"] == "orders/o-1"
+            assert document.to_dict()["r"] == dump(record(1))
+            assert document.to_dict()["expires_at"] == record(1).expires_at + firestore.GARBAGE
             people.close()
 
     def test_back_again(self):

@@ -79,8 +79,8 @@ def ask_anew(proxy: Proxy, data: bytes) -> bytes:
 
 def test_it_passes_and_counts(proxy):
     """Connections and requests."""
-    with dial(proxy) as one, dial(proxy) as two:
-        assert [ask(one, b"a"), ask(two, b"b"), ask(one, b"c")] == [b"a", b"b", b"c"]
+    with dial(proxy) as first, dial(proxy) as two:
+        assert [ask(first, b"a"), ask(two, b"b"), ask(first, b"c")] == [b"a", b"b", b"c"]
     assert (proxy.connections, proxy.requests, proxy.faults) == (2, 3, 0)
 
 

@@ -43,9 +43,9 @@ def program(request):
 @pytest.fixture
 def server(program):
     """One that a test may break."""
-    made = Server(program, "--appendonly", "no", "--repl-diskless-sync-delay", "0")
-    yield made
-    made.close()
+    redis_server = Server(program, "--appendonly", "no", "--repl-diskless-sync-delay", "0")
+    yield redis_server
+    redis_server.close()
 
 
 @pytest.fixture
@@ -314,8 +314,8 @@ def test_a_password(server):
 
 def test_databases(shared):
     """Each number has its own records."""
-    with store_on(shared.url + "/1") as one, store_on(shared.url + "/2") as two:
-        assert one.swap([change("k", None, record(1))]) == [WON]
+    with store_on(shared.url + "/1") as first, store_on(shared.url + "/2") as two:
+        assert first.swap([change("k", None, record(1))]) == [WON]
         assert two.swap([change("k", None, record(2))]) == [WON]
 
 
@@ -452,9 +452,9 @@ def test_addresses(url, plain, cluster):
 )
 def test_an_address_that_cannot_be(url, fix):
     """Says what would be right, and nothing of a password."""
-    with pytest.raises(ConfigError, match=fix) as found:
+    with pytest.raises(ConfigError, match=fix) as raised:
         from_url(url)
-    assert "cret" not in str(found.value)
+    assert "cret" not in str(raised.value)
 
 
 def test_without_the_package(monkeypatch):
@@ -494,14 +494,14 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
     now = datetime.now(UTC)
-    made = (
+    certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     files = folder / "server.pem", folder / "server.key"
-    files[0].write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     pkcs8 = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     files[1].write_bytes(key.private_bytes(*pkcs8))
     return files
@@ -519,10 +519,10 @@ def cluster():
 def keys_by_node(store: RedisStore, count: int) -> dict[int, list[str]]:
     """So many keys, by the port of their node."""
     client: Any = connect(store.url, cluster=True)
-    found: dict[int, list[str]] = {}
+    names: dict[int, list[str]] = {}
     for n in range(count):
-        found.setdefault(client.get_node_from_key(f"peeklock:k-{n}").port, []).append(f"k-{n}")
-    return found
+        names.setdefault(client.get_node_from_key(f"peeklock:k-{n}").port, []).append(f"k-{n}")
+    return names
 
 
 @pytest.mark.servers
@@ -532,17 +532,17 @@ def test_a_slot_that_moves(cluster):
         keys = keys_by_node(store, 30)
         old, new = cluster.nodes[0], cluster.nodes[1]
         key = keys[old.port][0]
-        others = [change(name, None, record(1)) for names in keys.values() for name in names if name != key]
+        claims = [change(name, None, record(1)) for names in keys.values() for name in names if name != key]
         with old.client() as source, new.client() as target:
             slot = source.execute_command("CLUSTER", "KEYSLOT", f"peeklock:{key}")
             ids = [client.execute_command("CLUSTER", "MYID").decode() for client in (source, target)]
             target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
             source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
-            assert store.swap([change(key, None, record(1)), *others]) == [WON] * 30
+            assert store.swap([change(key, None, record(1)), *claims]) == [WON] * 30
             assert target.execute_command("CLUSTER", "COUNTKEYSINSLOT", slot) == 1
             for client in (target, source):
                 client.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
-            assert store.swap([change(key, 1, record(2)), *others]) == [WON] * 30
+            assert store.swap([change(key, 1, record(2)), *claims]) == [WON] * 30
             for client in (source, target):  # as it was, for other tests
                 client.execute_command("FLUSHALL")
             for client in (source, target):

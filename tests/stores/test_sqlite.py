@@ -57,10 +57,10 @@ def test_a_file_that_another_process_is_making(tmp_path, begin):
     """Is waited for, whether it is being written or read."""
     store, answers = SQLiteStore(str(tmp_path / "keys.db")), []
     thread = threading.Thread(target=lambda: answers.extend(store.swap([change("k", None, record(1))])))
-    with closed(tmp_path) as other:
-        other.execute("CREATE TABLE theirs (x)")
+    with closed(tmp_path) as connection:
+        connection.execute("CREATE TABLE theirs (x)")
         for statement in begin.split(";"):
-            other.execute(statement)
+            connection.execute(statement)
         thread.start()
         thread.join(0.2)
         assert thread.is_alive()
@@ -131,9 +131,9 @@ def test_a_file_in_the_place_of_another(replaced, tmp_path):
     store = SQLiteStore(str(tmp_path / "keys.db"))
     store.swap([change("old", None, record(1))])
     if replaced:
-        other = SQLiteStore(str(tmp_path / "backup.db"))
-        other.swap([change("restored", None, record(1))])
-        other.close()
+        backup = SQLiteStore(str(tmp_path / "backup.db"))
+        backup.swap([change("restored", None, record(1))])
+        backup.close()
         (tmp_path / "backup.db").replace(tmp_path / "keys.db")
     else:
         (tmp_path / "keys.db").unlink()
@@ -186,9 +186,9 @@ def test_a_file_that_is_no_database(tmp_path):
     path = tmp_path / "keys.db"
     path.write_bytes(b"not a database" * 100)
     store = SQLiteStore(str(path))
-    with pytest.raises(StoreError, match=r"keys\.db: file is not a database") as found:
+    with pytest.raises(StoreError, match=r"keys\.db: file is not a database") as raised:
         store.swap([change("k", None, record(1))])
-    assert isinstance(found.value.__cause__, sqlite3.DatabaseError)
+    assert isinstance(raised.value.__cause__, sqlite3.DatabaseError)
     path.unlink()
     assert store.swap([change("k", None, record(1))]) == [WON], "the next call has a connection of its own"
 

@@ -44,20 +44,26 @@ PLANTED = {
 
 
 def app_with(bundle, queue=ORDERS, **options):
-    def made():
+    def program():
         app = App("shop", bundle=bundle, stage=Stage(notify={"high": "a@example.com"}), **options)
         app.consumer(queue, handler="a.b", capacity=Capacity(batch=10), only=[{"body": {"kind": ["order"]}}])
         app.all()
 
-    return run(made)
+    return run(program)
 
 
 def planting(wrong):
     """A transform that changes the inputs that a resource has."""
 
-    def plant(given):
-        mine = {key: value for key, value in wrong.get(given.type_, {}).items() if given.props.get(key) is not None}
-        return pulumi.ResourceTransformationResult({**given.props, **mine}, given.opts) if mine else None
+    def plant(resource_args):
+        mine = {
+            key: value
+            for key, value in wrong.get(resource_args.type_, {}).items()
+            if resource_args.props.get(key) is not None
+        }
+        return (
+            pulumi.ResourceTransformationResult({**resource_args.props, **mine}, resource_args.opts) if mine else None
+        )
 
     return plant
 
@@ -68,7 +74,7 @@ def bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def found(bundle):
+def all_findings(bundle):
     return "\n".join(findings(app_with(bundle, transform=planting(PLANTED))))
 
 
@@ -103,12 +109,12 @@ def test_aws_would_take_a_consumer(bundle, queue):
         "'Perhaps' is not one of",
     ],
 )
-def test_a_planted_error_is_found(found, said):
+def test_a_planted_error_is_found(all_findings, said):
     """The SDK took each of them."""
-    assert said in found
+    assert said in all_findings
 
 
 def test_a_function_that_outlives_the_lock_is_found(bundle):
     """Which Lambda refuses when the mapping is made."""
     wrong = {"aws:sqs/queue:Queue": {"visibility_timeout_seconds": 30}}
-    assert any(one.startswith("E3505") for one in findings(app_with(bundle, transform=planting(wrong))))
+    assert any(finding.startswith("E3505") for finding in findings(app_with(bundle, transform=planting(wrong))))

@@ -64,42 +64,47 @@ def _queue(inputs: Inputs) -> Iterator[str]:
 
 
 def _app(inputs: Inputs) -> Iterator[str]:
-    told = {one["name"]: one["value"] for one in at(inputs, "siteConfig.appSettings") or ()}
-    for name, value in told.items():
+    app_settings = {setting["name"]: setting["value"] for setting in at(inputs, "siteConfig.appSettings") or ()}
+    for name, value in app_settings.items():
         if SECRET.search(value):
             yield f"appSettings: {name} holds a secret"
-    if "PEEKLOCK_SERVICEBUS__fullyQualifiedNamespace" not in told:
+    if "PEEKLOCK_SERVICEBUS__fullyQualifiedNamespace" not in app_settings:
         yield "appSettings: no connection by identity"
 
 
 def _metric(inputs: Inputs) -> Iterator[str]:
-    for one in at(inputs, "criteria.allOf") or ():
-        if [dimension["name"] for dimension in one.get("dimensions", ())] != ["EntityName"]:
+    for criterion in at(inputs, "criteria.allOf") or ():
+        if [dimension["name"] for dimension in criterion.get("dimensions", ())] != ["EntityName"]:
             yield "the metric is of the whole namespace: dimension EntityName is missing"
 
 
 def _query(inputs: Inputs) -> Iterator[str]:
-    for one in at(inputs, "criteria.allOf") or ():
-        if one.get("query") != UNKNOWN and not re.search(rf"\b{one.get('metricMeasureColumn')} = ", one["query"]):
-            yield f"the query has no column {one.get('metricMeasureColumn')!r}"
+    for criterion in at(inputs, "criteria.allOf") or ():
+        if criterion.get("query") != UNKNOWN and not re.search(
+            rf"\b{criterion.get('metricMeasureColumn')} = ", criterion["query"]
+        ):
+            yield f"the query has no column {criterion.get('metricMeasureColumn')!r}"
 
 
 def _role(inputs: Inputs) -> Iterator[str]:
     if inputs.get("scope") != UNKNOWN and len(str(inputs.get("scope", "")).split("/")) < 9:
         yield f"scope={inputs.get('scope')!r} is wider than one resource"
     role = str(inputs.get("roleDefinitionId", "")).rpartition("/")[2]
-    if role not in {*(one.value for one in Role), UNKNOWN}:
+    if role not in {*(role_value.value for role_value in Role), UNKNOWN}:
         yield f"role {role!r} is not among the listed ones"
 
 
 def _told(inputs: Inputs) -> Iterator[str]:
-    if not (at(inputs, "actions.actionGroups") or [one for one in inputs.get("actions", ()) if "actionGroupId" in one]):
+    if not (
+        at(inputs, "actions.actionGroups")
+        or [action for action in inputs.get("actions", ()) if "actionGroupId" in action]
+    ):
         yield "nobody is told: no action group"
 
 
 def _deployment(inputs: Inputs) -> Iterator[str]:
-    for one in at(inputs, "properties.template.resources") or ():
-        uri = one["properties"]["packageUri"]
+    for resource in at(inputs, "properties.template.resources") or ():
+        uri = resource["properties"]["packageUri"]
         if not re.fullmatch(r"https://[a-z0-9-]+\.blob\.core\.windows\.net/\S+/released-package\.zip", uri):
             yield f"packageUri={uri!r}: One Deploy wants released-package.zip, and no signature in the address"
 
@@ -162,14 +167,14 @@ NO_RULES = {
 }
 
 
-def broken(one: Registration) -> list[str]:
+def broken(registration: Registration) -> list[str]:
     """What is wrong with a registration. A type that has no rules, and is not known to need none, is wrong too."""
-    if one.read or not one.custom:
+    if registration.read or not registration.custom:
         return []
-    kind = one.type.removeprefix("azure-native:")
+    kind = registration.type.removeprefix("azure-native:")
     if kind not in RULES and kind not in NO_RULES:
         return [f"{kind} has no rules"]
-    found = [said for rule in RULES.get(kind, ()) for said in rule(one.inputs)]
-    if kind in TAGGED and not {"app", "stack"} <= set(one.inputs.get("tags", ())):
-        found.append("tags app and stack are missing")
-    return [*refused(one), *(f"{kind} {one.name}: {said}" for said in found)]
+    violations = [said for rule in RULES.get(kind, ()) for said in rule(registration.inputs)]
+    if kind in TAGGED and not {"app", "stack"} <= set(registration.inputs.get("tags", ())):
+        violations.append("tags app and stack are missing")
+    return [*refused(registration), *(f"{kind} {registration.name}: {said}" for said in violations)]

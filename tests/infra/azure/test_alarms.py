@@ -17,10 +17,12 @@ from peeklock.observability.observer import fields, log_event
 from peeklock.outcome import FAILED, Disposition, Outcome, Reason
 
 
-def made(thresholds=None, *, queue=ORDERS, capacity=None):
+def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
     settings = compute(queue, capacity or Capacity(batch=1))
-    found = alarms(queue, settings, thresholds or Thresholds(), app="shop-orders", dead_letters="orders-dead-letters")
-    return {one.name: one for one in found}
+    all_alarms = alarms(
+        queue, settings, thresholds or Thresholds(), app="shop-orders", dead_letters="orders-dead-letters"
+    )
+    return {alarm.name: alarm for alarm in all_alarms}
 
 
 @pytest.mark.parametrize(
@@ -33,16 +35,16 @@ def made(thresholds=None, *, queue=ORDERS, capacity=None):
 )
 def test_metrics(name, severity, entity, metric, statistic, threshold, window, every):
     """Of one entity of the namespace."""
-    one = made()[name]
-    assert (one.name, one.severity, one.threshold) == (name, severity, threshold)
-    assert one.signal == MetricSignal(
+    alarm = alarms_of()[name]
+    assert (alarm.name, alarm.severity, alarm.threshold) == (name, severity, threshold)
+    assert alarm.signal == MetricSignal(
         entity=entity,
         metric=metric,
         statistic=statistic,
         window=window,
         every=every,
-        threshold=one.signal.threshold,
-        description=one.signal.description,
+        threshold=alarm.signal.threshold,
+        description=alarm.signal.description,
     )
 
 
@@ -56,10 +58,10 @@ def test_metrics(name, severity, entity, metric, statistic, threshold, window, e
 )
 def test_queries(name, severity, column, threshold, failing, periods, window):
     """Each ends in the column that is compared."""
-    one = made()[name]
-    signal = one.signal
+    alarm = alarms_of()[name]
+    signal = alarm.signal
     assert isinstance(signal, QuerySignal)
-    assert (one.severity, signal.column, one.threshold) == (severity, column, threshold)
+    assert (alarm.severity, signal.column, alarm.threshold) == (severity, column, threshold)
     assert (signal.failing, signal.periods, signal.window) == (failing, periods, window)
     assert f"{column} = " in signal.query
 
@@ -67,13 +69,13 @@ def test_queries(name, severity, column, threshold, failing, periods, window):
 @pytest.mark.parametrize(("age", "window"), [(60, 60), (61, 300), (900, 900), (3601, 21_600), (86_400, 86_400)])
 def test_the_window_of_age(age, window):
     """The shortest that an alert offers and that is long enough."""
-    assert made(Thresholds(age=age))["age"].signal.window == window
+    assert alarms_of(Thresholds(age=age))["age"].signal.window == window
 
 
 def test_an_age_that_no_alert_covers():
     """Says the longest."""
     with pytest.raises(ConfigError, match="age=86401, but an alert looks back at most 86400 s; lower age"):
-        made(Thresholds(age=86_401))
+        alarms_of(Thresholds(age=86_401))
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(60, "PT1M"), (3600, "PT1H"), (86_400, "PT24H")])
@@ -88,9 +90,9 @@ def settled(reason, disposition, queue="orders"):
     return SimpleNamespace(message=message, outcome=outcome, key="m-1", duration=0.5)
 
 
-def line(one, caplog) -> str:
+def line(delivery, caplog) -> str:
     with caplog.at_level(logging.INFO, "peeklock"):
-        log_event("peeklock.settled %s", fields("servicebus", one), level=logging.INFO)
+        log_event("peeklock.settled %s", fields("servicebus", delivery), level=logging.INFO)
     return caplog.records[-1].getMessage()
 
 
@@ -103,7 +105,7 @@ def extracts(query: str) -> dict[str, str]:
 def test_a_failure_is_read_as_one(reason, caplog):
     """From the text that is really logged, whatever its details say further on."""
     text = line(settled(reason, Disposition.DEAD_LETTER), caplog)
-    query = made()["failures"].signal.query
+    query = alarms_of()["failures"].signal.query
     assert text.startswith("peeklock.settled ")
     assert re.search(extracts(query)["queue"], text)[1] == "orders"
     assert f'"{re.search(extracts(query)["reason"], text)[1]}"' in query
@@ -111,7 +113,7 @@ def test_a_failure_is_read_as_one(reason, caplog):
 
 def test_a_success_is_none(caplog):
     """Nor is a message that comes back without an attempt."""
-    query = made()["failures"].signal.query
+    query = alarms_of()["failures"].signal.query
     for reason in (Reason.DONE, Reason.BUSY, Reason.HALTED, Reason.DUPLICATE):
         text = line(settled(reason, Disposition.COMPLETE), caplog)
         assert f'"{re.search(extracts(query)["reason"], text)[1]}"' not in query
@@ -120,21 +122,21 @@ def test_a_success_is_none(caplog):
 def test_latency_is_told(caplog):
     """The record has the number that the query reads."""
     text = line(settled(Reason.DONE, Disposition.COMPLETE), caplog)
-    assert re.search(extracts(made()["latency"].signal.query)["latency_ms"], text)
+    assert re.search(extracts(alarms_of()["latency"].signal.query)["latency_ms"], text)
 
 
 def test_utilisation_is_of_all_slots():
     """Instances times calls; and over a window that has long events in it."""
-    query = made(capacity=Capacity(batch=1, parallel=4, instances=50))["utilisation"].signal.query
+    query = alarms_of(capacity=Capacity(batch=1, parallel=4, instances=50))["utilisation"].signal.query
     assert "busy_ms / (200 * 900 * 1000.0)" in query
-    slow = made(queue=Queue("orders", timeout=1800), capacity=Capacity(batch=1))["utilisation"]
+    slow = alarms_of(queue=Queue("orders", timeout=1800), capacity=Capacity(batch=1))["utilisation"]
     assert slow.signal.window == 21_600
 
 
 def test_thresholds_are_the_stacks():
     """Each where it belongs."""
-    found = made(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
-    assert {name: one.threshold for name, one in found.items()} == {
+    by_name = alarms_of(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
+    assert {name: alarm.threshold for name, alarm in by_name.items()} == {
         "length": 7,
         "dead-letters": 0,
         "age": 0,

@@ -33,17 +33,20 @@ def bundle(tmp_path):
 def app_with(bundle, *consumers, config=None, **options):
     """A program with these consumers; `orders` where none is given."""
 
-    def made():
+    def program():
         app = App("shop", bundle=bundle, **options)
         for queue, more in consumers or [(ORDERS, {})]:
             app.consumer(queue, **{"handler": "a.b", "capacity": ONE, **more})
         app.all()
 
-    return run(made, config)
+    return run(program, config)
 
 
 def environment(recorded, name="shop-orders"):
-    return {one["name"]: one["value"] for one in recorded.named(name, APP).inputs["siteConfig"]["appSettings"]}
+    return {
+        app_setting["name"]: app_setting["value"]
+        for app_setting in recorded.named(name, APP).inputs["siteConfig"]["appSettings"]
+    }
 
 
 def test_a_queue_declares_the_queue(bundle):
@@ -71,7 +74,9 @@ def test_the_order_of_declarations_is_the_users(bundle):
     """A grant on another queue waits until that is declared."""
     first = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {}))
     second = app_with(bundle, (RECEIPTS, {}), (ORDERS, {"uses": [RECEIPTS]}))
-    assert [one.urn for one in first.registrations] == [one.urn for one in second.registrations]
+    assert [registration.urn for registration in first.registrations] == [
+        registration.urn for registration in second.registrations
+    ]
     grant = first.named("shop-orders-may-send-receipts")
     assert grant.inputs["scope"].endswith("/queues/receipts")
     assert environment(first)["PEEKLOCK_RECEIPTS_URL"] == "sb://shop-bus.servicebus.windows.net/receipts"
@@ -110,10 +115,12 @@ def test_what_is_brought_is_read_and_never_made(bundle):
         "topic": f"{BUS}/topics/events",
     }
     recorded = app_with(bundle, (ORDERS, more), resource_group="g", namespace=BUS, store=STORE, subnet="/subnets/x")
-    read = {one.inputs["id"] for one in recorded.registrations if one.read}
+    read = {registration.inputs["id"] for registration in recorded.registrations if registration.read}
     assert read == {BUS, IDENTITY, f"{BUS}/queues/orders", f"{BUS}/queues/dead", f"{BUS}/topics/events"}
-    made = {one.type for one in recorded.registrations if one.custom and not one.read}
-    assert not made & {
+    created = {
+        registration.type for registration in recorded.registrations if registration.custom and not registration.read
+    }
+    assert not created & {
         "azure-native:resources:ResourceGroup",
         "azure-native:servicebus:Namespace",
         "azure-native:storage:Table",
@@ -140,38 +147,40 @@ def test_a_table_that_is_brought_is_what_is_granted(bundle):
 def test_a_producer_is_granted_to_send(bundle):
     """On the queue alone."""
 
-    def made():
+    def program():
         app = App("shop", bundle=bundle)
         app.consumer(ORDERS, handler="a.b", capacity=ONE).grant_send("web", "principal-1")
         app.all()
 
-    grant = run(made).named("shop-orders-may-send-from-web").inputs
+    grant = run(program).named("shop-orders-may-send-from-web").inputs
     assert (grant["principalId"], grant["scope"].rpartition("/")[2]) == ("principal-1", "orders")
 
 
 def test_an_operator_is_granted_to_redrive(bundle):
     """On the dead letters and the queue."""
 
-    def made():
+    def program():
         app = App("shop", bundle=bundle)
         app.consumer(ORDERS, handler="a.b", capacity=ONE).grant_redrive("oncall", "group-1", kind="Group")
         app.all()
 
-    recorded = run(made)
-    taken, back = (recorded.named(f"shop-orders-may-{one}-by-oncall").inputs for one in ("redrive", "put-back"))
-    assert [one["scope"].rpartition("/")[2] for one in (taken, back)] == ["orders-dead-letters", "orders"]
+    recorded = run(program)
+    taken, back = (recorded.named(f"shop-orders-may-{part}-by-oncall").inputs for part in ("redrive", "put-back"))
+    assert [grant["scope"].rpartition("/")[2] for grant in (taken, back)] == ["orders-dead-letters", "orders"]
     assert taken["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_RECEIVER.value)
     assert back["roleDefinitionId"].endswith(Role.SERVICE_BUS_DATA_SENDER.value)
-    assert {one["principalId"] for one in (taken, back)} == {"group-1"}
-    assert {one["principalType"] for one in (taken, back)} == {"Group"}
+    assert {grant["principalId"] for grant in (taken, back)} == {"group-1"}
+    assert {grant["principalType"] for grant in (taken, back)} == {"Group"}
 
 
 def test_a_transform_has_the_last_word(bundle):
     """On every resource below the app."""
 
-    def premium(given):
-        if given.type_ == "azure-native:servicebus:Namespace":
-            return pulumi.ResourceTransformationResult({**given.props, "zone_redundant": True}, given.opts)
+    def premium(resource_args):
+        if resource_args.type_ == "azure-native:servicebus:Namespace":
+            return pulumi.ResourceTransformationResult(
+                {**resource_args.props, "zone_redundant": True}, resource_args.opts
+            )
         return None
 
     assert app_with(bundle, transform=premium).named("shop-bus").inputs["zoneRedundant"] is True

@@ -31,7 +31,7 @@ FIFO = Queue("ordered", fifo=True)
 
 
 def on(queue, uses=()):
-    return {(one.name, one.role, one.on) for one in grants(queue, uses)}
+    return {(grant.name, grant.role, grant.on) for grant in grants(queue, uses)}
 
 
 def test_a_consumer_is_granted_what_it_does():
@@ -66,15 +66,15 @@ def test_a_role_is_defined_in_the_subscription():
     assert role.definition(BUS) == f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role.value}"
 
 
-def told(queue=ORDERS, *, uses=(), consuming=True):
+def variables_of(queue=ORDERS, *, uses=(), consuming=True):
     settings = compute(queue, Capacity(batch=1))
     return environment(queue, settings, NAMES, uses=uses, host_id="h", function="charge", consuming=consuming)
 
 
 def test_the_environment_of_the_code():
     """Addresses, the contract's fingerprint, and the lock."""
-    given = told(uses=[RECEIPTS])
-    assert {key: value for key, value in given.items() if key.startswith("PEEKLOCK_")} == {
+    variables = variables_of(uses=[RECEIPTS])
+    assert {key: value for key, value in variables.items() if key.startswith("PEEKLOCK_")} == {
         "PEEKLOCK_STORE": "tables://shophost/leases",
         "PEEKLOCK_ORDERS_URL": "sb://shop.servicebus.windows.net/orders",
         "PEEKLOCK_ORDERS_DEAD_LETTER": "sb://shop.servicebus.windows.net/orders-dead-letters",
@@ -90,29 +90,29 @@ def test_the_environment_of_the_code():
 
 def test_no_connection_has_a_key():
     """Each says the identity."""
-    given = told()
-    assert given["AzureWebJobsStorage__credential"] == "managedidentity"
-    assert given["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == "ClientId=id-1;Authorization=AAD"
-    assert not [key for key in given if key in {"AzureWebJobsStorage", "PEEKLOCK_SERVICEBUS", "PEEKLOCK_TABLES"}]
+    variables = variables_of()
+    assert variables["AzureWebJobsStorage__credential"] == "managedidentity"
+    assert variables["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"] == "ClientId=id-1;Authorization=AAD"
+    assert not [key for key in variables if key in {"AzureWebJobsStorage", "PEEKLOCK_SERVICEBUS", "PEEKLOCK_TABLES"}]
 
 
 def test_flex_consumption_refuses_none_of_them():
     """These are set in functionAppConfig there. https://learn.microsoft.com/azure/azure-functions/functions-app-settings"""
     deprecated = {"FUNCTIONS_WORKER_RUNTIME", "FUNCTIONS_EXTENSION_VERSION", "WEBSITE_RUN_FROM_PACKAGE"}
-    assert not deprecated & set(told())
+    assert not deprecated & set(variables_of())
 
 
 def test_a_call_has_a_thread():
     """As many as there are calls at once."""
     settings = compute(ORDERS, Capacity(batch=1, parallel=6))
-    given = environment(ORDERS, settings, NAMES, uses=(), host_id="h", function="charge", consuming=True)
-    assert given["PYTHON_THREADPOOL_THREAD_COUNT"] == "6"
+    variables = environment(ORDERS, settings, NAMES, uses=(), host_id="h", function="charge", consuming=True)
+    assert variables["PYTHON_THREADPOOL_THREAD_COUNT"] == "6"
 
 
 def test_a_pause_disables_the_function():
     """By the platform's own setting, and only then."""
-    assert told(consuming=False)["AzureWebJobs.charge.Disabled"] == "true"
-    assert "AzureWebJobs.charge.Disabled" not in told()
+    assert variables_of(consuming=False)["AzureWebJobs.charge.Disabled"] == "true"
+    assert "AzureWebJobs.charge.Disabled" not in variables_of()
 
 
 def test_a_producer_is_told_the_address():
@@ -208,17 +208,19 @@ def test_a_handler_is_module_and_function(handler):
 
 def bundle(**files):
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as made:
+    with zipfile.ZipFile(out, "w") as archive:
         for name, text in files.items():
-            made.writestr(name.replace("__", "/"), text)
+            archive.writestr(name.replace("__", "/"), text)
     return out.getvalue()
 
 
 def test_a_package_is_the_bundle_and_what_is_rendered():
     """A file of the same name gives way, also the bundle's own host.json."""
     files = package.rendered(ORDERS, "handlers.orders.charge.charge", compute(ORDERS, Capacity(batch=1)))
-    made = package.zipped(package.contents(bundle(host="old", **{"host.json": "{}", "handlers__x.py": "x = 1"}), files))
-    with zipfile.ZipFile(io.BytesIO(made)) as opened:
+    packed = package.zipped(
+        package.contents(bundle(host="old", **{"host.json": "{}", "handlers__x.py": "x = 1"}), files)
+    )
+    with zipfile.ZipFile(io.BytesIO(packed)) as opened:
         assert opened.namelist() == ["function_app.py", "handlers/x.py", "host", "host.json"]
         assert json.loads(opened.read("host.json"))["functionTimeout"] == "00:00:55"
         ast.parse(opened.read("function_app.py"))
@@ -226,9 +228,9 @@ def test_a_package_is_the_bundle_and_what_is_rendered():
 
 def test_a_package_is_the_same_on_any_day():
     """Byte for byte, whatever the order and the times in the bundle."""
-    one = package.contents(bundle(a="1", b="2"), {"c": "3"})
-    assert package.zipped(one) == package.zipped(package.contents(bundle(b="2", a="1"), {"c": "3"}))
-    assert package.digest(one) != package.digest(package.contents(bundle(a="1", b="2"), {"c": "4"}))
+    contents = package.contents(bundle(a="1", b="2"), {"c": "3"})
+    assert package.zipped(contents) == package.zipped(package.contents(bundle(b="2", a="1"), {"c": "3"}))
+    assert package.digest(contents) != package.digest(package.contents(bundle(a="1", b="2"), {"c": "4"}))
 
 
 def test_a_package_lies_beside_the_bundle(tmp_path):
@@ -238,4 +240,4 @@ def test_a_package_lies_beside_the_bundle(tmp_path):
     assert path == tmp_path / "azure-orders.zip"
     assert package.written(tmp_path / "azure.zip", ORDERS, {"b": "2"}) == (path, digest)
     assert package.written(tmp_path / "azure.zip", ORDERS, {"b": "3"})[1] != digest
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["azure-orders.zip", "azure.zip"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["azure-orders.zip", "azure.zip"]

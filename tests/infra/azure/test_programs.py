@@ -37,29 +37,33 @@ def recorded(stack, tmp_path_factory):
 
 def test_the_sdk_knows_every_key_and_type(recorded):
     """Nested ones included."""
-    assert [said for one in recorded.registrations if one.custom for said in problems(one)] == []
+    assert [
+        said for registration in recorded.registrations if registration.custom for said in problems(registration)
+    ] == []
 
 
 def test_azure_would_take_it(recorded):
     """By the rule table."""
-    assert [said for one in recorded.registrations for said in broken(one)] == []
+    assert [said for registration in recorded.registrations for said in broken(registration)] == []
 
 
 def test_everything_is_a_child_of_its_component(recorded):
     """Consumers of the app, and resources of either."""
-    components = {one.urn for one in recorded.registrations if not one.custom}
-    for one in recorded.registrations:
-        if one.type != "peeklock:azure:App":
-            assert one.parent in components, one.name
+    components = {registration.urn for registration in recorded.registrations if not registration.custom}
+    for registration in recorded.registrations:
+        if registration.type != "peeklock:azure:App":
+            assert registration.parent in components, registration.name
 
 
 def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
-    for one in without_protectors(recorded):
-        kind = one.type.removeprefix("azure-native:")
-        holds = kind in DATA or one.name == "shophost"
-        assert (one.protect, one.retain_on_delete) == ((True, True) if keeps and holds else (False, False)), one.name
+    for registration in without_protectors(recorded):
+        kind = registration.type.removeprefix("azure-native:")
+        holds = kind in DATA or registration.name == "shophost"
+        assert (registration.protect, registration.retain_on_delete) == (
+            (True, True) if keeps and holds else (False, False)
+        ), registration.name
 
 
 def test_an_app_starts_when_it_may(recorded):
@@ -78,11 +82,11 @@ def test_every_consumer_has_its_six_alarms(recorded):
     """Each tells the group of its severity."""
     for name in ("orders", "receipts"):
         alarms = [
-            one
-            for one in recorded.registrations
-            if one.type.startswith("azure-native:monitor:") and f"{name}-alarm-" in one.name
+            registration
+            for registration in recorded.registrations
+            if registration.type.startswith("azure-native:monitor:") and f"{name}-alarm-" in registration.name
         ]
-        assert {one.name.partition("-alarm-")[2] for one in alarms} == {
+        assert {alarm.name.partition("-alarm-")[2] for alarm in alarms} == {
             "length",
             "failures",
             "latency",
@@ -90,15 +94,15 @@ def test_every_consumer_has_its_six_alarms(recorded):
             "dead-letters",
             "age",
         }
-        for one in alarms:
-            severity = {1: "high", 2: "medium", 3: "low"}[one.inputs["severity"]]
-            assert recorded.named(f"shop-{severity}").urn in one.dependencies
+        for alarm in alarms:
+            severity = {1: "high", 2: "medium", 3: "low"}[alarm.inputs["severity"]]
+            assert recorded.named(f"shop-{severity}").urn in alarm.dependencies
 
 
 def test_no_key_is_accepted_but_to_upload(recorded):
     """By Pulumi itself, whose Blob needs it: pulumi-azure-native#2015."""
     accounts = recorded.of("azure-native:storage:StorageAccount")
-    assert [one.name for one in accounts if one.inputs["allowSharedKeyAccess"]] == ["shopcode"]
+    assert [account.name for account in accounts if account.inputs["allowSharedKeyAccess"]] == ["shopcode"]
 
 
 def test_consumers_are_tagged(recorded):
@@ -134,14 +138,14 @@ def test_outputs(recorded):
 def snapshot(recorded) -> str:
     """For people: by URN, in the order of the alphabet; packages by their name."""
     shown = {
-        one.urn: {
-            "inputs": one.inputs,
-            "parent": one.parent.rpartition("::")[2],
-            "protect": one.protect,
-            "retainOnDelete": one.retain_on_delete,
-            "dependencies": [urn.split("::", 2)[2].rpartition("$")[2] for urn in one.dependencies],
+        registration.urn: {
+            "inputs": registration.inputs,
+            "parent": registration.parent.rpartition("::")[2],
+            "protect": registration.protect,
+            "retainOnDelete": registration.retain_on_delete,
+            "dependencies": [urn.split("::", 2)[2].rpartition("$")[2] for urn in registration.dependencies],
         }
-        for one in recorded.registrations
+        for registration in recorded.registrations
     }
     return json.dumps({"resources": shown, "outputs": recorded.outputs}, indent=1, sort_keys=True, default=str) + "\n"
 

@@ -16,12 +16,12 @@ from tests.infra.running import bundled, planted, run
 def sound(tmp_path_factory):
     bundle = bundled(tmp_path_factory.mktemp("bundle") / "azure.zip")
 
-    def made():
+    def program():
         app = App("shop", bundle=str(bundle))
         app.consumer(ORDERS, handler="a.b", topic="events")
         app.all()
 
-    return run(made, {"capacity": {"orders": {"batch": 1}}})
+    return run(program, {"capacity": {"orders": {"batch": 1}}})
 
 
 PLANTED = [
@@ -86,18 +86,20 @@ PLANTED = [
 
 def test_the_sound_program_is(sound):
     """So that what is found below is what was planted."""
-    assert [said for one in sound.registrations for said in broken(one)] == []
+    assert [said for registration in sound.registrations for said in broken(registration)] == []
 
 
-@pytest.mark.parametrize(("name", "kind", "path", "value", "found"), PLANTED)
-def test_what_is_planted_is_found(sound, name, kind, path, value, found):
+@pytest.mark.parametrize(("name", "kind", "path", "value", "text"), PLANTED)
+def test_what_is_planted_is_found(sound, name, kind, path, value, text):
     """Each planted fault is found by the rule that it breaks."""
-    one = sound.named(name, f"azure-native:{kind}")
-    (said, *_) = [said for said in broken(replace(one, inputs=planted(one.inputs, path, value))) if found in said]
+    changed = sound.named(name, f"azure-native:{kind}")
+    (said, *_) = [
+        said for said in broken(replace(changed, inputs=planted(changed.inputs, path, value))) if text in said
+    ]
     assert name in said
 
 
 def test_a_type_without_rules_is_found(sound):
     """A new one needs its own, or an entry that says it needs none."""
-    one = replace(sound.named("shop-bus"), type="azure-native:servicebus:Rule")
-    assert broken(one) == ["servicebus:Rule has no rules"]
+    changed = replace(sound.named("shop-bus"), type="azure-native:servicebus:Rule")
+    assert broken(changed) == ["servicebus:Rule has no rules"]

@@ -29,7 +29,7 @@ class Heard:
             self._changed.notify_all()
 
     def all(self, **wanted: Any) -> list[dict[str, Any]]:
-        return [one for one in self.told if all(one.get(name) == value for name, value in wanted.items())]
+        return [notice for notice in self.told if all(notice.get(name) == value for name, value in wanted.items())]
 
     def until(self, **wanted: Any) -> dict[str, Any]:
         """Returns the first with these fields."""

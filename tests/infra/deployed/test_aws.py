@@ -54,8 +54,8 @@ class Shop:
         (folder / "state").mkdir()
         self.heard, self.lines = Heard(), []
         ear = within.enter_context(closing(EventListener(self.heard.hear)))
-        here = LocalContext(code=self.code, state=folder / "state", on_line=lambda _, line: self.lines.append(line))
-        self.deployed = within.enter_context(closing(AwsRunner(here, program)))
+        context = LocalContext(code=self.code, state=folder / "state", on_line=lambda _, line: self.lines.append(line))
+        self.deployed = within.enter_context(closing(AwsRunner(context, program)))
         cloud = self.deployed.open()
         # What moto holds is the process's, and other tests had it before.
         urllib.request.urlopen(
@@ -94,18 +94,18 @@ class Shop:
 
     def dead_letter(self):
         url = self.engine.outputs("dev")["orders"]["dead_letters"]
-        found = self.sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=20)
-        (dead_letter,) = found["Messages"]
+        response = self.sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"], WaitTimeSeconds=20)
+        (dead_letter,) = response["Messages"]
         return url, dead_letter
 
     def held(self):
         """Messages in any queue, by its name."""
-        found = {}
+        messages_by_queue = {}
         for url in self.sqs.list_queues()["QueueUrls"]:
             counts = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
             held = sum(int(value) for name, value in counts.items() if name.startswith("ApproximateNumberOfMessages"))
-            found[url.rpartition("/")[2].rpartition("-")[0]] = held
-        return found
+            messages_by_queue[url.rpartition("/")[2].rpartition("-")[0]] = held
+        return messages_by_queue
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def is_redriven(shop, message):
 
 def nothing_is_left(shop):
     """No message in any queue, no receipt twice, and nobody asked for anything beyond this machine."""
-    receipts = [one["message_id"] for one in shop.heard.all(what="settled", queue="receipts")]
+    receipts = [settlement["message_id"] for settlement in shop.heard.all(what="settled", queue="receipts")]
     assert sorted(receipts) == ["receipt-declined", "receipt-late", "receipt-plain"]
     until = time.monotonic() + PATIENCE
     while any(shop.held().values()) and time.monotonic() < until:

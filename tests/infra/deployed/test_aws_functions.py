@@ -37,10 +37,10 @@ def lines():
 
 @pytest.fixture
 def deployed(tmp_path, lines):
-    here = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda _, line: lines.put(line))
-    with closing(AwsRunner(here, tmp_path)) as one:
-        one.open()
-        yield one
+    context = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda _, line: lines.put(line))
+    with closing(AwsRunner(context, tmp_path)) as runner:
+        runner.open()
+        yield runner
 
 
 def function(name="f", **inputs):
@@ -53,10 +53,10 @@ def mapping(name="f", **inputs):
 
 def test_aws_own_defaults(deployed):
     """Where the program says nothing."""
-    (one,) = deployed.functions([mapping(), function()])
-    assert (one.name, one.entry, one.environment) == ("f", "app.handler", {})
-    assert (one.timeout, one.batch, one.concurrency, one.consuming) == (3, 10, 1000, True)
-    assert one.changed == {"AWS_ENDPOINT_URL": deployed.variables()["AWS_ENDPOINT_URL"]}
+    (served,) = deployed.functions([mapping(), function()])
+    assert (served.name, served.entry, served.environment) == ("f", "app.handler", {})
+    assert (served.timeout, served.batch, served.concurrency, served.consuming) == (3, 10, 1000, True)
+    assert served.changed == {"AWS_ENDPOINT_URL": deployed.variables()["AWS_ENDPOINT_URL"]}
 
 
 def test_what_the_program_says(deployed):
@@ -94,10 +94,10 @@ def test_what_does_not_run_here(deployed, resources, fix):
 
 def test_a_queue_of_elsewhere(deployed):
     """Is not on this machine; then none of the functions runs."""
-    here = {"type": QUEUE, "inputs": {}, "outputs": {"arn": ARN, "url": "http://127.0.0.1:1/1/orders"}}
+    from_here = {"type": QUEUE, "inputs": {}, "outputs": {"arn": ARN, "url": "http://127.0.0.1:1/1/orders"}}
     elsewhere = [function(), mapping(eventSourceArn=f"{ARN}-2")]
     with pytest.raises(ConfigError, match=f"queue {ARN}-2 is not there: a queue that is brought along"):
-        deployed.serve([here, *elsewhere], {})
+        deployed.serve([from_here, *elsewhere], {})
 
 
 def test_what_consumes_nothing_is_not_started(deployed):
@@ -146,25 +146,25 @@ def environment(**variables):
 @pytest.mark.parametrize("store", ["redis://:hunter2@prod.example:6379/0", "rediss://prod.example", "tables://a/t"])
 def test_a_store_of_elsewhere(deployed, tmp_path, store):
     """Is a file here, whose name tells no password: a client of Redis would go past every proxy."""
-    (one,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
-    here = one.changed["PEEKLOCK_STORE"]
-    assert here.startswith(f"sqlite://{tmp_path.resolve()}/")
-    assert "hunter2" not in here
-    assert one.environment == {"PEEKLOCK_STORE": store}
+    (function,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
+    address = function.changed["PEEKLOCK_STORE"]
+    assert address.startswith(f"sqlite://{tmp_path.resolve()}/")
+    assert "hunter2" not in address
+    assert function.environment == {"PEEKLOCK_STORE": store}
 
 
 @pytest.mark.parametrize("store", ["dynamodb://shop-store", "sqlite:///tmp/a.db", "memory://"])
 def test_a_store_of_here(deployed, store):
     """Stays as the program says."""
-    (one,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
-    assert set(one.changed) == {"AWS_ENDPOINT_URL"}
+    (function,) = deployed.functions([mapping(), environment(PEEKLOCK_STORE=store)])
+    assert set(function.changed) == {"AWS_ENDPOINT_URL"}
 
 
 def test_an_endpoint_of_one_service(deployed):
     """Would go before the one of all."""
-    (one,) = deployed.functions([mapping(), environment(AWS_ENDPOINT_URL_DYNAMODB="https://vpce-1.example")])
-    here = deployed.variables()["AWS_ENDPOINT_URL"]
-    assert one.changed == {"AWS_ENDPOINT_URL": here, "AWS_ENDPOINT_URL_DYNAMODB": here}
+    (function,) = deployed.functions([mapping(), environment(AWS_ENDPOINT_URL_DYNAMODB="https://vpce-1.example")])
+    endpoint = deployed.variables()["AWS_ENDPOINT_URL"]
+    assert function.changed == {"AWS_ENDPOINT_URL": endpoint, "AWS_ENDPOINT_URL_DYNAMODB": endpoint}
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def orders(deployed):
 
 def polling():
     """Event sources at work in this process."""
-    return [one for one in threading.enumerate() if one.name == "cloudqueues-sqs-to-lambda-emulator"]
+    return [thread for thread in threading.enumerate() if thread.name == "cloudqueues-sqs-to-lambda-emulator"]
 
 
 def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, monkeypatch):
@@ -189,12 +189,12 @@ def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, 
     base = for_functions(os.environ, home=tmp_path, proxy_port=9)
     resources = [orders, mapping(), environment(A="1", PEEKLOCK_STORE="redis://prod.example")]
     deployed.serve(resources, base)
-    told = json.loads(lines.get(timeout=PATIENCE).partition("told ")[2])
-    (one,) = deployed.functions(resources)
-    assert told["cwd"] == str(tmp_path)
-    seen = told["environment"]
+    report = json.loads(lines.get(timeout=PATIENCE).partition("told ")[2])
+    (function,) = deployed.functions(resources)
+    assert report["cwd"] == str(tmp_path)
+    seen = report["environment"]
     assert "canary" not in seen.values()
-    expected = {**base, **one.environment, **one.changed, "PYTHONPATH": seen["PYTHONPATH"]}
+    expected = {**base, **function.environment, **function.changed, "PYTHONPATH": seen["PYTHONPATH"]}
     assert {name: seen.get(name) for name in expected} == expected
     assert seen["PYTHONPATH"].split(os.pathsep)[0] == str(tmp_path)
 

@@ -58,8 +58,8 @@ class Shop:
         (folder / "state").mkdir()
         self.heard = Heard()
         ear = within.enter_context(closing(EventListener(self.heard.hear)))
-        here = LocalContext(code=self.code, state=folder / "state", on_line=lambda *_: None)
-        self.deployed = within.enter_context(closing(AzureRunner(here, program)))
+        context = LocalContext(code=self.code, state=folder / "state", on_line=lambda *_: None)
+        self.deployed = within.enter_context(closing(AzureRunner(context, program)))
         self.engine = within.enter_context(Engine(program, [self.deployed.open()], pulumi=command.find(root=ROOT)))
         self.engine.init("dev")
         self.engine.up("dev")
@@ -140,7 +140,9 @@ def is_handled(shop):
     shop.serve()
     shop.order("plain")
     assert shop.is_done("plain")["attempt"] == 1
-    assert [one for one in IMPORTED if not Path(importlib.util.cache_from_source(str(shop.code / one))).exists()] == []
+    assert [
+        module for module in IMPORTED if not Path(importlib.util.cache_from_source(str(shop.code / module))).exists()
+    ] == []
     messages = {"orders": "plain", "receipts": "receipt-plain"}
     functions = shop.deployed.functions(shop.engine.resources("dev"))
     for function, (queue, message) in zip(functions, messages.items(), strict=True):
@@ -210,7 +212,7 @@ def is_redriven(shop, name):
 
 def nothing_is_left(shop):
     """No message in any queue, no receipt twice, and nobody asked for anything beyond this machine."""
-    receipts = [one["message_id"] for one in shop.heard.all(queue="receipts", what="settled")]
+    receipts = [settlement["message_id"] for settlement in shop.heard.all(queue="receipts", what="settled")]
     assert sorted(receipts) == ["receipt-late", "receipt-plain", "receipt-poison"]
     shop.stop()
     bus = shop.deployed.emulator

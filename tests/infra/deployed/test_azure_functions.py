@@ -39,14 +39,14 @@ class Stack:
         self.resources = json.loads(STATE.read_text())
         self.program, self.code, self.state = folder / "infra/azure", folder / "code", folder / "state"
         self.packages = folder / "build/bundle"
-        for one in (self.program, self.code, self.state, self.packages):
-            one.mkdir(parents=True)
+        for created in (self.program, self.code, self.state, self.packages):
+            created.mkdir(parents=True)
         self.lines: list[str] = []
         self.printed = threading.Condition()
         self.package(ORDERS, "handlers.orders.charge.charge", Capacity(batch=1, parallel=4))
         self.package(RECEIPTS, "handlers.orders.receipts.write_receipts", Capacity(batch=10))
-        here = LocalContext(code=self.code, state=self.state, on_line=self._line)
-        self.deployed = AzureRunner(here, self.program)
+        context = LocalContext(code=self.code, state=self.state, on_line=self._line)
+        self.deployed = AzureRunner(context, self.program)
 
     def _line(self, _, line):
         with self.printed:
@@ -63,24 +63,27 @@ class Stack:
         self.zipped(queue.name, package.rendered(queue, handler, settings.compute(queue, capacity)))
 
     def zipped(self, name, files):
-        with zipfile.ZipFile(self.packages / f"azure-{name}.zip", "w") as made:
+        with zipfile.ZipFile(self.packages / f"azure-{name}.zip", "w") as archive:
             for file, text in files.items():
-                made.writestr(file, text)
+                archive.writestr(file, text)
 
     def inputs(self, type_, name):
         return next(
-            one["inputs"]
-            for one in self.resources
-            if one["type"].endswith(f":{type_}") and f"::shop-{name}" in one["urn"]
+            resource["inputs"]
+            for resource in self.resources
+            if resource["type"].endswith(f":{type_}") and f"::shop-{name}" in resource["urn"]
         )
 
     def set(self, name, variable, value):
         """An app setting."""
-        told = self.inputs("WebApp", name)["siteConfig"]["appSettings"]
-        told[:] = [*(one for one in told if one["name"] != variable), {"name": variable, "value": value}]
+        app_settings = self.inputs("WebApp", name)["siteConfig"]["appSettings"]
+        app_settings[:] = [
+            *(setting for setting in app_settings if setting["name"] != variable),
+            {"name": variable, "value": value},
+        ]
 
     def drop(self, type_):
-        self.resources = [one for one in self.resources if not one["type"].endswith(f":{type_}")]
+        self.resources = [resource for resource in self.resources if not resource["type"].endswith(f":{type_}")]
 
     def functions(self):
         return self.deployed.functions(self.resources)
@@ -88,9 +91,9 @@ class Stack:
 
 @pytest.fixture
 def stack(tmp_path):
-    made = Stack(tmp_path)
-    yield made
-    made.deployed.close()
+    opened = Stack(tmp_path)
+    yield opened
+    opened.deployed.close()
 
 
 def test_functions(stack):
@@ -101,8 +104,8 @@ def test_functions(stack):
     assert (orders.timeout, orders.batch, orders.concurrency) == (55, 1, 4)
     assert (receipts.timeout, receipts.batch, receipts.concurrency) == (125, 10, 1)
     assert orders.consuming
-    told = stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"]
-    assert orders.environment == {one["name"]: one["value"] for one in told}
+    app_settings = stack.inputs("WebApp", "orders")["siteConfig"]["appSettings"]
+    assert orders.environment == {setting["name"]: setting["value"] for setting in app_settings}
     assert orders.changed == {
         "PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string,
         "PEEKLOCK_STORE": f"sqlite://{stack.state}/shophost-ae16a23-leases.db",
@@ -114,7 +117,7 @@ def test_functions(stack):
 @pytest.mark.parametrize("value", ["true", "True", "1"])
 def test_a_function_that_is_switched_off(stack, value):
     stack.set("receipts", "AzureWebJobs.write_receipts.Disabled", value)
-    assert [one.consuming for one in stack.functions()] == [True, False]
+    assert [function.consuming for function in stack.functions()] == [True, False]
 
 
 def test_what_may_be_missing(stack):
@@ -132,17 +135,17 @@ def test_what_may_be_missing(stack):
 
 def test_resources_that_are_no_functions(stack):
     """A site, an app that the program only looks up, one about to be deleted, a blob of a text, another deployment."""
-    site, external, deleted, text, other = (
-        next(dict(one) for one in stack.resources if one["type"].endswith(f":{type_}"))
+    site, external, deleted, text, linked = (
+        next(dict(resource) for resource in stack.resources if resource["type"].endswith(f":{type_}"))
         for type_ in ("WebApp", "WebApp", "WebApp", "Blob", "Deployment")
     )
     site["inputs"] = {"name": "site", "kind": "app,linux"}
     external |= {"external": True, "inputs": {}}
     deleted["delete"] = True
     text["inputs"] = {**text["inputs"], "source": {"text": "hello"}}
-    other["inputs"] = {"properties": {"mode": "Incremental", "templateLink": {"uri": "https://x"}}}
+    linked["inputs"] = {"properties": {"mode": "Incremental", "templateLink": {"uri": "https://x"}}}
     before = stack.functions()
-    stack.resources = [site, external, deleted, text, other, *stack.resources]
+    stack.resources = [site, external, deleted, text, linked, *stack.resources]
     assert stack.functions() == before
 
 
@@ -235,14 +238,14 @@ def test_the_environment_of_a_process(stack, monkeypatch):
         "LC_ALL": "C.UTF-8",
     }
     stack.deployed.serve(stack.resources, base)
-    told = json.loads(stack.until(seen).removeprefix("seen "))
+    report = json.loads(stack.until(seen).removeprefix("seen "))
     orders = stack.functions()[0]
     own = {"FUNCTIONS_WORKER_RUNTIME": "python", "PYTHONUNBUFFERED": "1"}
     places = [stack.code, stack.code / ".python_packages/lib/site-packages", base["PYTHONPATH"]]
     path = {"PYTHONPATH": os.pathsep.join(map(str, places))}
-    assert told["environment"] == {**base, **own, **orders.environment, **orders.changed, **path}
-    assert "canary" not in told["environment"].values()
-    assert told["local"] == str(stack.code / "local.py")
+    assert report["environment"] == {**base, **own, **orders.environment, **orders.changed, **path}
+    assert "canary" not in report["environment"].values()
+    assert report["local"] == str(stack.code / "local.py")
     assert stack.deployed.variables() == {"PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string}
 
 

@@ -59,8 +59,8 @@ class World:
         self.state = folder / "state"
         self.state.mkdir()
         self.heard, self.lines = Heard(), list[str]()
-        here = LocalContext(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
-        self.deployed = GcpRunner(here, program)
+        context = LocalContext(code=self.code, state=self.state, on_line=lambda _, line: self.lines.append(line))
+        self.deployed = GcpRunner(context, program)
         stack.callback(self.deployed.close)
         ear = EventListener(self.heard.hear)
         stack.callback(ear.close)
@@ -101,7 +101,7 @@ class World:
     def dead_letters(self, order_id: str) -> list[OutgoingMessage]:
         address = self.functions()["shop-orders-dev"].changed["PEEKLOCK_ORDERS_DEAD_LETTER"]
         path = Path(urlsplit(address).path)
-        return [one for one in file.read(str(path)) if one.lineage.id == order_id] if path.exists() else []
+        return [message for message in file.read(str(path)) if message.lineage.id == order_id] if path.exists() else []
 
     def redrive(self, dead_letter: OutgoingMessage) -> None:
         """As it is, body and headers; where it goes and whose token it has is said by the queue."""
@@ -109,7 +109,7 @@ class World:
         self.client.create_task(parent=self.orders, task={"http_request": http})
 
     def functions(self) -> dict[str, Any]:
-        return {one.name: one for one in self.deployed.functions(self.engine.resources("dev"))}
+        return {function.name: function for function in self.deployed.functions(self.engine.resources("dev"))}
 
     def mend(self) -> None:
         """Make what was deleted again: as soon as its name is free, the program is applied."""
@@ -141,7 +141,7 @@ def test_done(world: World) -> None:
     world.tasks.wait_idle(PATIENCE)
     for queue, message_id in ((world.orders, "o-done"), (world.receipts, "receipt-o-done")):
         task = f"{queue}/tasks/{task_id(message_id)}"
-        assert [one.status for one in world.tasks.dispatches if one.task == task] == [204]
+        assert [dispatch.status for dispatch in world.tasks.dispatches if dispatch.task == task] == [204]
 
 
 def test_retried(world: World) -> None:
@@ -194,7 +194,7 @@ def test_it_is_the_bundles_code(world: World) -> None:
     world.send("o-code")
     world.heard.until(what="settled", message_id="o-code", reason="done")
     said = (re.match(r"# (?:code object from |.* matches )(/[^']+\.py)\b", line) for line in world.lines)
-    files = {Path(found[1]) for found in said if found}
+    files = {Path(match[1]) for match in said if match}
     for module, folder in {
         "handlers/orders/charge.py": world.code,
         "handlers/orders/receipts.py": world.code,
@@ -203,7 +203,7 @@ def test_it_is_the_bundles_code(world: World) -> None:
         "google/cloud/tasks_v2/__init__.py": world.installed,
         "functions_framework/__init__.py": world.installed,
     }.items():
-        assert [one for one in files if str(one).endswith(f"/{module}")] == [folder / module]
+        assert [file for file in files if str(file).endswith(f"/{module}")] == [folder / module]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
@@ -213,20 +213,22 @@ def test_the_environment_is_the_programs(world: World) -> None:
     pid = world.heard.until(what="started", message_id="o-environment")["pid"]
     said = Path(f"/proc/{pid}/environ").read_text().strip("\0").split("\0")
     function = world.functions()["shop-orders-dev"]
-    assert dict(one.split("=", 1) for one in said) == {
+    assert dict(line.split("=", 1) for line in said) == {
         **world.base,
         "PYTHONPATH": f"{world.code}:{world.installed}",
         **function.environment,
         **function.changed,
     }
-    assert not [one for one in said if "canary" in one]
+    assert not [line for line in said if "canary" in line]
 
 
 def test_only_the_queues_own_token_is_let_in(world: World) -> None:
     """The handler checks it as in the cloud, by the keys at Google's address."""
     function = world.functions()["shop-orders-dev"]
     (url,) = set(function.reached.values())
-    caller, audience = (function.environment[f"PEEKLOCK_ORDERS_{one}"] for one in ("SERVICE_ACCOUNT", "AUDIENCE"))
+    caller, audience = (
+        function.environment[f"PEEKLOCK_ORDERS_{setting}"] for setting in ("SERVICE_ACCOUNT", "AUDIENCE")
+    )
     forged = [None, oidc.sign("ada@example.com", audience), oidc.sign(caller, "https://example.com")]
     for token in forged:
         headers = {"X-CloudTasks-TaskName": "o-forged"} | ({"Authorization": f"Bearer {token}"} if token else {})

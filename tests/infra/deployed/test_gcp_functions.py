@@ -46,21 +46,23 @@ def state() -> list[dict[str, Any]]:
 
 
 def resource(state: list[dict[str, Any]], type_: str, name: str = "shop-orders") -> dict[str, Any]:
-    (one,) = [one for one in state if one["type"] == type_ and one["urn"].endswith(f"::{name}")]
-    return one
+    (resource,) = [
+        resource for resource in state if resource["type"] == type_ and resource["urn"].endswith(f"::{name}")
+    ]
+    return resource
 
 
-def put(one: dict[str, Any], *path: str, value: Any) -> None:
+def put(resource: dict[str, Any], *path: str, value: Any) -> None:
     """As the program says it, and so as the provider returns it."""
     for part in ("inputs", "outputs"):
-        inner = one[part]
+        inner = resource[part]
         for name in path[:-1]:
             inner = inner.setdefault(name, {})
         inner[path[-1]] = value
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> LocalContext:
+def context(tmp_path: Path) -> LocalContext:
     """A bundle whose functions tell where they are. Lines are kept on the folder's `lines`."""
     (tmp_path / "code").mkdir()
     (tmp_path / "state").mkdir()
@@ -76,13 +78,13 @@ def here(tmp_path: Path) -> LocalContext:
 
 
 @pytest.fixture
-def deployed(here: LocalContext) -> Iterator[GcpRunner]:
-    one = create_runner("gcp", here, here.code)
-    assert isinstance(one, GcpRunner)
-    one.open()
-    yield one
-    one.close()
-    one.close()
+def deployed(context: LocalContext) -> Iterator[GcpRunner]:
+    runner = create_runner("gcp", context, context.code)
+    assert isinstance(runner, GcpRunner)
+    runner.open()
+    yield runner
+    runner.close()
+    runner.close()
 
 
 @pytest.fixture
@@ -103,15 +105,15 @@ def test_numbers_and_environment_are_the_programs(deployed, state):
         "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev",
         "https://shop-orders-dev-example-project.a.run.app",
     }
-    assert len({url for one in (orders, receipts) for url in one.reached.values()}) == 2
+    assert len({url for function in (orders, receipts) for url in function.reached.values()}) == 2
 
 
-def test_what_is_changed(deployed, here, state):
+def test_what_is_changed(deployed, context, state):
     """Store and dead letters are files; queues of the stack are where they were; each function has its own workers."""
     orders, receipts = deployed.functions(state)
     assert orders.changed == {
-        "PEEKLOCK_STORE": f"sqlite://{here.state}/contoso-dev-shop-dev-leases.db",
-        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{here.state}/projects-contoso-dev-topics-shop-orders-dead-letters-dev.jsonl",
+        "PEEKLOCK_STORE": f"sqlite://{context.state}/contoso-dev-shop-dev-leases.db",
+        "PEEKLOCK_ORDERS_DEAD_LETTER": f"file://{context.state}/projects-contoso-dev-topics-shop-orders-dead-letters-dev.jsonl",
         "CLOUD_TASKS_EMULATOR_HOST": deployed.variables()["CLOUD_TASKS_EMULATOR_HOST"],
         "CLOUD_RUN_TIMEOUT_SECONDS": "35",
         "WORKERS": "2",
@@ -124,7 +126,7 @@ def test_what_is_changed(deployed, here, state):
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "here"),
+    ("name", "value", "local_value"),
     [
         ("PEEKLOCK_STORE", "redis://10.0.0.3:6379/0", "sqlite:///s/10-0-0-3-6379-0.db"),
         ("PEEKLOCK_STORE", "rediss://user:secret@h/0", "sqlite:///s/h-0.db"),
@@ -139,9 +141,9 @@ def test_what_is_changed(deployed, here, state):
         ("PAGE_URL", "https://example.com", None),
     ],
 )  # fmt: skip
-def test_what_leads_out_is_a_file(name, value, here):
+def test_what_leads_out_is_a_file(name, value, local_value):
     changed = gcp_state.replaced({name: value}, Path("/s"), {"projects/p/locations/l/queues/q"})
-    assert changed == ({} if here is None else {name: here})
+    assert changed == ({} if local_value is None else {name: local_value})
 
 
 def test_a_folder_with_a_strange_name():
@@ -154,9 +156,9 @@ def test_what_the_platform_says_where_the_program_does_not(deployed, state):
     """Its defaults, and as many threads as there are requests at once."""
     function = resource(state, gcp_state.FUNCTION)
     put(function, "serviceConfig", value={})
-    one = deployed.functions([function])[0]
-    assert (one.timeout, one.concurrency, one.environment) == (60, 100, {})
-    assert (one.changed["THREADS"], one.changed["WORKERS"]) == ("1", str(MOST))
+    served = deployed.functions([function])[0]
+    assert (served.timeout, served.concurrency, served.environment) == (60, 100, {})
+    assert (served.changed["THREADS"], served.changed["WORKERS"]) == ("1", str(MOST))
 
 
 @pytest.mark.parametrize(
@@ -164,10 +166,10 @@ def test_what_the_platform_says_where_the_program_does_not(deployed, state):
 )
 def test_consuming(deployed, state, paused, consuming):
     """Is off where all queues that call it are paused; without one, a task may still name it."""
-    function, queue = resource(state, gcp_state.FUNCTION), resource(state, gcp_state.QUEUE)
-    queues = [copy.deepcopy(queue) for _ in paused]
-    for one, is_paused in zip(queues, paused, strict=True):
-        put(one, "desiredState", value="PAUSED" if is_paused else "RUNNING")
+    function, copied = resource(state, gcp_state.FUNCTION), resource(state, gcp_state.QUEUE)
+    queues = [copy.deepcopy(copied) for _ in paused]
+    for queue, is_paused in zip(queues, paused, strict=True):
+        put(queue, "desiredState", value="PAUSED" if is_paused else "RUNNING")
     (read,) = deployed.functions([function, *queues])
     assert read.consuming is consuming
 
@@ -211,44 +213,44 @@ def url_of(deployed: GcpRunner, state: list[dict[str, Any]]) -> str:
     return next(iter(deployed.functions(state)[0].reached.values()))
 
 
-def test_a_process_sees_nothing_of_the_users(deployed, here, state, base):
+def test_a_process_sees_nothing_of_the_users(deployed, context, state, base):
     """Its environment is what it is given, and it starts in the folder of its code."""
     canaries = dict.fromkeys(
         ("AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"), "canary"
     )
     with environment(**canaries):
         deployed.serve(state, base)
-    one = deployed.functions(state)[0]
+    function = deployed.functions(state)[0]
     answer = requests.get(url_of(deployed, state), timeout=30).json()
-    own = {"PYTHONPATH": str(here.code)}
-    assert answer["cwd"] == str(here.code)
+    own = {"PYTHONPATH": str(context.code)}
+    assert answer["cwd"] == str(context.code)
     seen = {name: value for name, value in answer["environment"].items() if name not in ADDED}
-    assert seen == {**base, **own, **one.environment, **one.changed}
+    assert seen == {**base, **own, **function.environment, **function.changed}
 
 
-def test_a_projects_main_is_in_its_folder(deployed, here, state, base):
+def test_a_projects_main_is_in_its_folder(deployed, context, state, base):
     """The one that `peeklock bundle gcp` would put at the root."""
-    (here.code / "entry").mkdir()
-    (here.code / "main.py").rename(here.code / "entry" / "main.py")
+    (context.code / "entry").mkdir()
+    (context.code / "main.py").rename(context.code / "entry" / "main.py")
     table = '[tool.peeklock.bundle]\nqueues = ["q"]\n[tool.peeklock.bundle.gcp]\nlock = "l"\nroot = {}\n'
-    (here.code / "pyproject.toml").write_text(table.format('"entry"'))
+    (context.code / "pyproject.toml").write_text(table.format('"entry"'))
     deployed.serve(state, base)
     url = url_of(deployed, state)
-    assert requests.get(url, timeout=30).json()["cwd"] == str(here.code)
-    (here.code / "pyproject.toml").write_text(table.format('"elsewhere"'))
+    assert requests.get(url, timeout=30).json()["cwd"] == str(context.code)
+    (context.code / "pyproject.toml").write_text(table.format('"elsewhere"'))
     with pytest.raises(ConfigError, match=r"no main.py in .*elsewhere.*`root` of \[tool.peeklock.bundle.gcp\]"):
         deployed.serve(state, base)
     assert requests.get(url, timeout=30).ok, "what ran before goes on"
 
 
-def test_code_that_does_not_start(deployed, here, state, base):
+def test_code_that_does_not_start(deployed, context, state, base):
     """Leaves none running, and its own words are heard."""
-    main = here.code / "main.py"
+    main = context.code / "main.py"
     main.write_text(TELLING.format(first="if os.environ['WORKERS'] == '1': raise ValueError('not today')"))
     put(resource(state, gcp_state.FUNCTION, "shop-receipts"), "serviceConfig", "maxInstanceCount", value=1)
     with pytest.raises(PeeklockError, match="receipts_http did not start"):
         deployed.serve(state, base)
-    assert "cloudtasks ValueError: not today" in (here.state.parent / "lines").read_text()
+    assert "cloudtasks ValueError: not today" in (context.state.parent / "lines").read_text()
     with pytest.raises(requests.ConnectionError):
         requests.get(url_of(deployed, state), timeout=30)
 
@@ -259,14 +261,19 @@ def test_nothing_to_serve(deployed, base):
     assert deployed.functions([]) == []
 
 
-def test_where_tasks_go(deployed, here, state, base):
+def test_where_tasks_go(deployed, context, state, base):
     """To a function by any of its addresses, to this machine, and nowhere else."""
     deployed.serve(state, base)
     port = urlsplit(url_of(deployed, state)).port
-    known = "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev"
-    for url in (known, f"{known}/a?b=1", f"{known}?b=1", "https://shop-orders-dev-example-project.a.run.app/"):
+    known_url = "https://europe-west1-contoso-dev.cloudfunctions.net/shop-orders-dev"
+    for url in (
+        known_url,
+        f"{known_url}/a?b=1",
+        f"{known_url}?b=1",
+        "https://shop-orders-dev-example-project.a.run.app/",
+    ):
         assert deployed._route(url) == ("127.0.0.1", port)
     assert deployed._route("http://localhost:8080/x") == ("localhost", 8080)
     assert deployed._route("http://127.0.0.1/") == ("127.0.0.1", 80)
-    assert deployed._route(f"{known}2") is None
-    assert f"refused: a task is for {known}2" in (here.state.parent / "lines").read_text()
+    assert deployed._route(f"{known_url}2") is None
+    assert f"refused: a task is for {known_url}2" in (context.state.parent / "lines").read_text()

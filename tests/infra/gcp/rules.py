@@ -37,10 +37,10 @@ def duration(path: str, least: int, most: int) -> Rule:
 
     def rule(inputs: Inputs) -> Iterator[str]:
         value = at(inputs, path)
-        found = SECONDS.fullmatch(value) if isinstance(value, str) else None
-        if found is None:
+        match = SECONDS.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
             yield f"{path}={value!r} is no duration"
-        elif not least <= int(found[1]) <= most:
+        elif not least <= int(match[1]) <= most:
             yield f"{path}={value!r} is not within {least} and {most} seconds"
 
     return rule
@@ -87,22 +87,22 @@ def _queue(inputs: Inputs) -> Iterator[str]:
 
 
 def seconds(text: Any) -> int:
-    found = SECONDS.fullmatch(text) if isinstance(text, str) else None
-    return int(found[1]) if found else 0
+    match = SECONDS.fullmatch(text) if isinstance(text, str) else None
+    return int(match[1]) if match else 0
 
 
 def _function(inputs: Inputs) -> Iterator[str]:
     service = inputs.get("serviceConfig") or {}
     if not re.fullmatch(r"(\d+)Mi", str(service.get("availableMemory"))):
         yield f"availableMemory={service.get('availableMemory')!r} is not in Mi"
-    told = service.get("environmentVariables") or {}
-    for name, value in told.items():
+    variables = service.get("environmentVariables") or {}
+    for name, value in variables.items():
         if SECRET.search(value):
             yield f"environmentVariables: {name} holds a secret"
-    locks = [value for name, value in told.items() if name.endswith("_LOCK")]
+    locks = [value for name, value in variables.items() if name.endswith("_LOCK")]
     if locks != [str(service.get("timeoutSeconds"))]:
         yield f"the lock {locks} is not the time-out {service.get('timeoutSeconds')!r}"
-    if not {"PEEKLOCK_STORE", "THREADS"} <= set(told):
+    if not {"PEEKLOCK_STORE", "THREADS"} <= set(variables):
         yield "environmentVariables: no store, or no threads"
 
 
@@ -110,38 +110,43 @@ def _policy(inputs: Inputs) -> Iterator[str]:
     conditions = inputs.get("conditions") or ()
     if len(conditions) != 1:
         yield f"{len(conditions)} conditions: a policy with a query has one"
-    for one in conditions:
-        yield from _threshold(one["conditionThreshold"]) if "conditionThreshold" in one else _query(one)
+    for condition in conditions:
+        yield from (
+            _threshold(condition["conditionThreshold"]) if "conditionThreshold" in condition else _query(condition)
+        )
 
 
-def _threshold(given: Inputs) -> Iterator[str]:
-    metric = re.search(r'metric\.type="([^"]+)"', given.get("filter", ""))
+def _threshold(condition: Inputs) -> Iterator[str]:
+    metric = re.search(r'metric\.type="([^"]+)"', condition.get("filter", ""))
     if metric is None or metric[1] not in GAUGES:
         yield f"metric {metric and metric[1]!r} is not known to be a gauge"
-    if "resource.type=" not in given.get("filter", "") or "resource.labels." not in given.get("filter", ""):
+    if "resource.type=" not in condition.get("filter", "") or "resource.labels." not in condition.get("filter", ""):
         yield "the metric is of the whole project: the filter names no resource"
-    for one in given.get("aggregations") or ({},):
-        yield from one_of("perSeriesAligner", "ALIGN_MAX", "ALIGN_MEAN", "ALIGN_MIN")(one)
-        yield from one_of("crossSeriesReducer", "REDUCE_SUM", "REDUCE_MAX")(one)
+    for aggregation in condition.get("aggregations") or ({},):
+        yield from one_of("perSeriesAligner", "ALIGN_MAX", "ALIGN_MEAN", "ALIGN_MIN")(aggregation)
+        yield from one_of("crossSeriesReducer", "REDUCE_SUM", "REDUCE_MAX")(aggregation)
 
 
 def _query(condition: Inputs) -> Iterator[str]:
-    given = condition.get("conditionPrometheusQueryLanguage") or {}
-    query = given.get("query", "")
-    yield from duration("duration", 0, DAY)(given)
-    if not given.get("disableMetricValidation"):
+    query_condition = condition.get("conditionPrometheusQueryLanguage") or {}
+    query = query_condition.get("query", "")
+    yield from duration("duration", 0, DAY)(query_condition)
+    if not query_condition.get("disableMetricValidation"):
         yield "a new project has none of the metrics yet: disableMetricValidation"
-    if any(query.count(one) != query.count(other) for one, other in ("()", "[]", "{}")) or query.count('"') % 2:
+    if (
+        any(query.count(opening) != query.count(closing) for opening, closing in ("()", "[]", "{}"))
+        or query.count('"') % 2
+    ):
         yield "the query's brackets or quotes are not closed"
     if query.count(":") != query.count('{monitored_resource="'):
         yield "a metric without its resource"
-    if any(int(one) > 23 * 3600 for one in re.findall(r"\[(\d+)s\]", query)):
+    if any(int(seconds) > 23 * 3600 for seconds in re.findall(r"\[(\d+)s\]", query)):
         yield "the query looks back further than a condition may"
 
 
 def _role(*roles: Role) -> Rule:
     def rule(inputs: Inputs) -> Iterator[str]:
-        if inputs.get("role") not in {one.value for one in roles}:
+        if inputs.get("role") not in {role.value for role in roles}:
             yield f"role {inputs.get('role')!r} is not among the listed ones"
         member = inputs.get("member")
         if member != UNKNOWN and not re.fullmatch(rf"serviceAccount:{EMAIL}", str(member)):
@@ -256,17 +261,17 @@ LABELS = {
 }
 
 
-def broken(one: Registration) -> list[str]:
+def broken(registration: Registration) -> list[str]:
     """What is wrong with a registration. A type that has no rules is wrong too."""
-    if one.read or not one.custom:
+    if registration.read or not registration.custom:
         return []
-    kind = one.type.removeprefix("gcp:")
+    kind = registration.type.removeprefix("gcp:")
     if kind not in RULES:
         return [f"{kind} has no rules"]
-    found = [said for rule in RULES[kind] for said in rule(one.inputs)]
+    violations = [said for rule in RULES[kind] for said in rule(registration.inputs)]
     if kind in LABELS:
-        found += _labels(one.inputs.get(LABELS[kind]) or {})
-    return [*refused(one), *(f"{kind} {one.name}: {said}" for said in found)]
+        violations += _labels(registration.inputs.get(LABELS[kind]) or {})
+    return [*refused(registration), *(f"{kind} {registration.name}: {said}" for said in violations)]
 
 
 def _labels(labels: Mapping[str, str]) -> Iterator[str]:

@@ -33,14 +33,14 @@ TASKS = 'monitored_resource="cloud_tasks_queue",queue_id="shop-orders-dev"'
 RUN = 'monitored_resource="cloud_run_revision",service_name="shop-orders-dev"'
 
 
-def made(thresholds=None, *, queue=ORDERS, capacity=None):
-    found = alarms(queue, compute(queue, capacity or Capacity()), thresholds or Thresholds(), NAMES)
-    return {one.name: one for one in found}
+def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
+    all_alarms = alarms(queue, compute(queue, capacity or Capacity()), thresholds or Thresholds(), NAMES)
+    return {alarm.name: alarm for alarm in all_alarms}
 
 
 def test_each_is_there_with_its_severity():
     """The six, and one for what never comes so far as to log."""
-    assert {name: one.severity for name, one in made().items()} == {
+    assert {name: alarm.severity for name, alarm in alarms_of().items()} == {
         "length": "high",
         "dead-letters": "high",
         "age": "medium",
@@ -49,7 +49,7 @@ def test_each_is_there_with_its_severity():
         "utilisation": "low",
         "answers": "medium",
     }
-    assert set(SEVERITIES) == {one.severity for one in made().values()}
+    assert set(SEVERITIES) == {alarm.severity for alarm in alarms_of().values()}
 
 
 @pytest.mark.parametrize(
@@ -75,9 +75,9 @@ def test_each_is_there_with_its_severity():
 )
 def test_metrics(name, threshold, filter_):
     """Of one resource."""
-    one = made()[name]
-    assert isinstance(one.signal, MetricSignal)
-    assert (one.threshold, one.signal.filter, one.signal.period) == (threshold, filter_, 60)
+    alarm = alarms_of()[name]
+    assert isinstance(alarm.signal, MetricSignal)
+    assert (alarm.threshold, alarm.signal.filter, alarm.signal.period) == (threshold, filter_, 60)
 
 
 @pytest.mark.parametrize(
@@ -111,27 +111,27 @@ def test_metrics(name, threshold, filter_):
 )
 def test_queries(name, query, lasting):
     """In PromQL; a parser and an evaluation of Prometheus's own have taken these texts (docs/infra-gcp.md)."""
-    one = made()[name]
-    assert isinstance(one.signal, QuerySignal)
-    assert (one.signal.query(one.threshold), one.signal.lasting) == (query, lasting)
+    alarm = alarms_of()[name]
+    assert isinstance(alarm.signal, QuerySignal)
+    assert (alarm.signal.query(alarm.threshold), alarm.signal.lasting) == (query, lasting)
 
 
 def test_age_also_tells_of_a_queue_that_stands_still():
     """For as long as a task may wait, and its longest delay."""
-    age = made()["age"]
+    age = alarms_of()["age"]
     query = age.signal.query(age.threshold)
     late, _, still = query.partition(" or ")
     assert late.startswith("(histogram_quantile(0.99, sum by (le)")
     assert late.endswith("/ 1000) > 3600")
     assert "[4500s]) >= 37) > 0 unless" in still
-    assert "[82800s]" in made(queue=Queue("orders", max_delay=2_000_000))["age"].signal.when, (
+    assert "[82800s]" in alarms_of(queue=Queue("orders", max_delay=2_000_000))["age"].signal.when, (
         "no further than a condition looks"
     )
 
 
 def test_utilisation_is_of_all_slots():
     """Instances times requests; over a window that has long requests in it."""
-    shown = made(queue=Queue("orders", timeout=500), capacity=Capacity(parallel=4, instances=50))[
+    shown = alarms_of(queue=Queue("orders", timeout=500), capacity=Capacity(parallel=4, instances=50))[
         "utilisation"
     ].signal.shown
     assert "[2020s]" in shown
@@ -140,8 +140,8 @@ def test_utilisation_is_of_all_slots():
 
 def test_thresholds_are_the_stacks():
     """Each where it belongs."""
-    found = made(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
-    assert {name: one.threshold for name, one in found.items()} == {
+    by_name = alarms_of(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
+    assert {name: alarm.threshold for name, alarm in by_name.items()} == {
         "length": 7,
         "dead-letters": 0,
         "age": 900,
@@ -158,10 +158,10 @@ def settled(reason, disposition, message_id="m-1"):
     return SimpleNamespace(message=message, outcome=outcome, key="m-1", duration=0.5)
 
 
-def line(caplog, *given) -> str:
+def line(caplog, *delivery_args) -> str:
     """The text that is really logged."""
     with caplog.at_level(logging.INFO, "peeklock"):
-        LogObserver().settled("cloudtasks", [settled(*given)])
+        LogObserver().settled("cloudtasks", [settled(*delivery_args)])
     return caplog.records[-1].getMessage()
 
 
@@ -172,8 +172,8 @@ SHOULD = [(reason, reason in FAILED) for reason in Reason]
 def test_failures_are_counted_and_nothing_else(reason, counts, caplog):
     """Whatever the details of the outcome say further on."""
     text = line(caplog, reason, Disposition.DEAD_LETTER)
-    found = re.search(pattern(ORDERS), text)
-    assert bool(found) is counts
+    match = re.search(pattern(ORDERS), text)
+    assert bool(match) is counts
 
 
 def test_another_queues_are_not_counted(caplog):
@@ -186,8 +186,8 @@ def test_another_queues_are_not_counted(caplog):
 
 def test_the_pattern_needs_no_escape():
     """The query language reads a string before RE2 does."""
-    for one in (pattern(ORDERS), log_filter(ORDERS, "shop-orders-dev")):
-        assert "\\" not in one
+    for filter_text in (pattern(ORDERS), log_filter(ORDERS, "shop-orders-dev")):
+        assert "\\" not in filter_text
     assert log_filter(ORDERS, "s").count('"') == 8
     assert log_filter(ORDERS, "s").startswith('resource.type="cloud_run_revision" AND resource.labels.service_name="s"')
 
@@ -223,7 +223,7 @@ def test_failures_are_written_where_the_platform_reads(tmp_path):
 
 def test_the_dashboard_draws_what_rings():
     """A tile an alarm, within the grid, none on another; zeros are left out."""
-    rows = {"orders": tuple(made().values()), "receipts": tuple(made().values())}
+    rows = {"orders": tuple(alarms_of().values()), "receipts": tuple(alarms_of().values())}
     document = dashboard.document("shop (dev)", rows)
     tiles = document["mosaicLayout"]["tiles"]
     places = [(tile.get("xPos", 0), tile.get("yPos", 0)) for tile in tiles]
@@ -231,4 +231,4 @@ def test_the_dashboard_draws_what_rings():
     assert all(x + tile["width"] <= 48 for (x, _), tile in zip(places, tiles, strict=True))
     assert not [tile for tile in tiles if 0 in (tile.get("xPos"), tile.get("yPos"))]
     (drawn,) = tiles[3]["widget"]["xyChart"]["dataSets"]
-    assert drawn["timeSeriesQuery"] == {"prometheusQuery": made()["failures"].signal.shown}
+    assert drawn["timeSeriesQuery"] == {"prometheusQuery": alarms_of()["failures"].signal.shown}

@@ -29,13 +29,13 @@ def bundle(tmp_path):
 def app_with(bundle, *consumers, config=None, **options):
     """A program with these consumers; `orders` where none is given."""
 
-    def made():
+    def program():
         app = App("shop", bundle=bundle, **options)
         for queue, more in consumers or [(ORDERS, {})]:
             app.consumer(queue, **{"handler": "main.f", **more})
         app.all()
 
-    return run(made, {**CONFIG, **(config or {})})
+    return run(program, {**CONFIG, **(config or {})})
 
 
 def environment(recorded, name="shop-orders"):
@@ -55,7 +55,7 @@ LABELLED = {("Topic", "shop-orders-dead-letters"), ("Subscription", "shop-orders
             {"timeout": 60},
             set(),
             {"serviceConfig.timeoutSeconds"}
-            | {f"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_{one}" for one in ("LOCK", "URL")},
+            | {f"serviceConfig.environmentVariables.PEEKLOCK_ORDERS_{variable}" for variable in ("LOCK", "URL")},
             set(),
         ),
         ({"first_delay": 5}, {"retryConfig.minBackoff"}, set(), set()),
@@ -65,13 +65,15 @@ LABELLED = {("Topic", "shop-orders-dead-letters"), ("Subscription", "shop-orders
 def test_one_number_changes_what_follows_from_it(bundle, change, queue, function, alarms):
     """These inputs, the fingerprint wherever it is told, and nothing else."""
     before = app_with(bundle, (Queue("orders"), {}))
-    found = differences(before, app_with(bundle, (Queue("orders", **change), {})))
-    assert found.pop(("Queue", "shop-orders"), set()) == queue
-    assert found.pop(("Function", "shop-orders")) == function | FINGERPRINT
-    assert {found.pop(one) and one for one in LABELLED} == LABELLED
-    policies = {name.partition("-alarm-")[2]: one for (kind, name), one in found.items() if kind == "AlertPolicy"}
-    assert {name for name, one in policies.items() if one != {"userLabels.fingerprint"}} == alarms
-    assert {kind for kind, _ in found} - {"AlertPolicy"} <= {"Dashboard"}
+    changes = differences(before, app_with(bundle, (Queue("orders", **change), {})))
+    assert changes.pop(("Queue", "shop-orders"), set()) == queue
+    assert changes.pop(("Function", "shop-orders")) == function | FINGERPRINT
+    assert {changes.pop(resource) and resource for resource in LABELLED} == LABELLED
+    policies = {
+        name.partition("-alarm-")[2]: inputs for (kind, name), inputs in changes.items() if kind == "AlertPolicy"
+    }
+    assert {name for name, inputs in policies.items() if inputs != {"userLabels.fingerprint"}} == alarms
+    assert {kind for kind, _ in changes} - {"AlertPolicy"} <= {"Dashboard"}
 
 
 def test_tasks_are_never_given_up(bundle):
@@ -86,12 +88,12 @@ def test_a_queue_sends_to_its_function_only(bundle):
     target = recorded.named("shop-orders", QUEUE).inputs["httpTarget"]
     uri = target["uriOverride"]
     url = f"https://{uri['host']}{uri['pathOverride']['path']}"
-    told = environment(recorded)
+    variables = environment(recorded)
     assert uri["uriOverrideEnforceMode"] == "ALWAYS"
-    assert url == target["oidcToken"]["audience"] == told["PEEKLOCK_ORDERS_AUDIENCE"]
-    assert target["oidcToken"]["serviceAccountEmail"] == told["PEEKLOCK_ORDERS_SERVICE_ACCOUNT"]
+    assert url == target["oidcToken"]["audience"] == variables["PEEKLOCK_ORDERS_AUDIENCE"]
+    assert target["oidcToken"]["serviceAccountEmail"] == variables["PEEKLOCK_ORDERS_SERVICE_ACCOUNT"]
     invoker = recorded.named("shop-orders-may-be-called").inputs
-    assert invoker["member"] == f"serviceAccount:{told['PEEKLOCK_ORDERS_SERVICE_ACCOUNT']}"
+    assert invoker["member"] == f"serviceAccount:{variables['PEEKLOCK_ORDERS_SERVICE_ACCOUNT']}"
     assert invoker["name"] == recorded.named("shop-orders", FUNCTION).inputs["name"]
 
 
@@ -103,17 +105,22 @@ def test_dead_letters_are_kept_for_ever(bundle):
 
 def test_the_store_is_as_its_manual_says(bundle):
     """The TTL on `expires_at`, and no index at all."""
-    fields = {one.inputs["field"]: one.inputs for one in app_with(bundle).of("gcp:firestore/field:Field")}
+    fields = {
+        registration.inputs["field"]: registration.inputs
+        for registration in app_with(bundle).of("gcp:firestore/field:Field")
+    }
     assert set(fields) == {"expires_at", "key", "r"}
-    assert [name for name, one in fields.items() if "ttlConfig" in one] == ["expires_at"]
-    assert all(one["indexConfig"] == {} and one["collection"] == "leases" for one in fields.values())
+    assert [name for name, inputs in fields.items() if "ttlConfig" in inputs] == ["expires_at"]
+    assert all(inputs["indexConfig"] == {} and inputs["collection"] == "leases" for inputs in fields.values())
 
 
 def test_the_order_of_declarations_is_the_users(bundle):
     """A function waits until the queues that it uses are declared."""
     first = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {}))
     second = app_with(bundle, (RECEIPTS, {}), (ORDERS, {"uses": [RECEIPTS]}))
-    assert [one.urn for one in first.registrations] == [one.urn for one in second.registrations]
+    assert [registration.urn for registration in first.registrations] == [
+        registration.urn for registration in second.registrations
+    ]
     assert first.named("shop-orders-may-send-receipts").inputs["name"] == "shop-receipts-dev"
     account = first.named("shop-orders-may-send-receipts-as").inputs["serviceAccountId"]
     assert account.endswith("/shop-receipts-call-dev@contoso.iam.gserviceaccount.com")
@@ -144,10 +151,12 @@ def test_what_is_brought_is_read_and_never_made(bundle):
     recorded = app_with(
         bundle, (ORDERS, more), store=OWN_STORE, key=OWN_KEY, subnet=OWN_SUBNET, channels={"high": CHANNEL}
     )
-    read = {one.inputs["id"] for one in recorded.registrations if one.read}
+    read = {registration.inputs["id"] for registration in recorded.registrations if registration.read}
     assert read == {OWN_QUEUE, *OWN_DEAD_LETTERS, "projects/other/databases/keys"}
-    made = {one.type for one in recorded.registrations if one.custom and not one.read}
-    assert not made & {
+    created = {
+        registration.type for registration in recorded.registrations if registration.custom and not registration.read
+    }
+    assert not created & {
         QUEUE,
         "gcp:pubsub/topic:Topic",
         "gcp:pubsub/subscription:Subscription",
@@ -156,10 +165,10 @@ def test_what_is_brought_is_read_and_never_made(bundle):
         "gcp:cloudtasks/queueIamMember:QueueIamMember",
         "gcp:monitoring/notificationChannel:NotificationChannel",
     }
-    told = environment(recorded)
-    assert told["PEEKLOCK_STORE"] == "firestore://other/keys/mine"
-    assert told["PEEKLOCK_ORDERS_URL"].startswith(f"cloudtasks://{OWN_QUEUE}?")
-    assert told["PEEKLOCK_ORDERS_DEAD_LETTER"] == "pubsub://projects/other/topics/dead"
+    variables = environment(recorded)
+    assert variables["PEEKLOCK_STORE"] == "firestore://other/keys/mine"
+    assert variables["PEEKLOCK_ORDERS_URL"].startswith(f"cloudtasks://{OWN_QUEUE}?")
+    assert variables["PEEKLOCK_ORDERS_DEAD_LETTER"] == "pubsub://projects/other/topics/dead"
     service = recorded.named("shop-orders", FUNCTION).inputs["serviceConfig"]
     assert service["serviceAccountEmail"] == recorded.outputs["orders"]["identity"] == more["identity"]
     assert service["directVpcNetworkInterfaces"] == [{"subnetwork": OWN_SUBNET}]
@@ -176,17 +185,17 @@ def test_a_key_is_the_dead_letters_and_the_stores(bundle):
 
 
 @pytest.mark.parametrize(
-    ("service", "made"), [("pubsub", "gcp:pubsub/topic:Topic"), ("firestore", "gcp:firestore/database:Database")]
+    ("service", "type_"), [("pubsub", "gcp:pubsub/topic:Topic"), ("firestore", "gcp:firestore/database:Database")]
 )
-def test_google_may_use_the_key_before_it_has_to(bundle, service, made):
+def test_google_may_use_the_key_before_it_has_to(bundle, service, type_):
     """Its own account for the service, which the project gets when it is asked for."""
     recorded = app_with(bundle, key=OWN_KEY)
     grant = recorded.named(f"shop-agent-{service}-may-encrypt")
     assert grant.inputs["cryptoKeyId"] == OWN_KEY
     assert grant.inputs["role"] == "roles/cloudkms.cryptoKeyEncrypterDecrypter"
     assert grant.inputs["member"].endswith(f"@gcp-sa-{service}.iam.gserviceaccount.com")
-    assert recorded.of(made)
-    assert all(recorded.depends(one, grant) for one in recorded.of(made))
+    assert recorded.of(type_)
+    assert all(recorded.depends(resource, grant) for resource in recorded.of(type_))
 
 
 def test_a_store_that_was_brought_has_its_own_key(bundle):
@@ -199,7 +208,7 @@ def test_a_store_that_was_brought_has_its_own_key(bundle):
 @pytest.mark.parametrize(("options", "more"), [({}, set()), ({"subnet": OWN_SUBNET}, {"compute.googleapis.com"})])
 def test_what_is_used_is_enabled(bundle, options, more):
     """Members of the project's policy need the API of projects, and a subnet that of networks."""
-    apis = {one.inputs["service"] for one in app_with(bundle, **options).of("gcp:projects/service:Service")}
+    apis = {service.inputs["service"] for service in app_with(bundle, **options).of("gcp:projects/service:Service")}
     assert "cloudresourcemanager.googleapis.com" in apis
     assert apis & {"compute.googleapis.com"} == more
 
@@ -219,14 +228,14 @@ def test_a_queue_is_made_again_under_another_name(bundle):
 def test_producers_and_operators_are_granted(bundle):
     """A producer on the queue and its caller; an operator also on the dead letters."""
 
-    def made():
+    def program():
         app = App("shop", bundle=bundle)
         orders = app.consumer(ORDERS, handler="main.f")
         orders.grant_send("web", "web@contoso.iam.gserviceaccount.com")
         orders.grant_redrive("ada", "user:ada@example.com")
         app.all()
 
-    recorded = run(made, CONFIG)
+    recorded = run(program, CONFIG)
     web = recorded.named("shop-orders-may-send-from-web").inputs
     assert (web["member"], web["role"]) == (
         "serviceAccount:web@contoso.iam.gserviceaccount.com",
@@ -245,10 +254,10 @@ def test_producers_and_operators_are_granted(bundle):
 def test_a_transform_has_the_last_word(bundle):
     """On every resource below the app."""
 
-    def slower(given):
-        if given.type_ == QUEUE:
-            given.props["rate_limits"]["max_dispatches_per_second"] = 5
-        return pulumi.ResourceTransformationResult(given.props, given.opts)
+    def slower(resource_args):
+        if resource_args.type_ == QUEUE:
+            resource_args.props["rate_limits"]["max_dispatches_per_second"] = 5
+        return pulumi.ResourceTransformationResult(resource_args.props, resource_args.opts)
 
     limits = app_with(bundle, transform=slower).named("shop-orders", QUEUE).inputs["rateLimits"]
     assert limits["maxDispatchesPerSecond"] == 5
@@ -308,10 +317,10 @@ def test_a_bundle_that_is_missing_is_said(tmp_path):
 
 def test_another_bundle_is_another_object(tmp_path):
     """So that the functions are built anew."""
-    one, other = bundled(tmp_path / "one.zip"), tmp_path / "other.zip"
-    other.write_bytes(one.read_bytes() + b"x")
-    found = differences(app_with(str(one)), app_with(str(other)))
-    assert found == {
+    first, second = bundled(tmp_path / "one.zip"), tmp_path / "other.zip"
+    second.write_bytes(first.read_bytes() + b"x")
+    changes = differences(app_with(str(first)), app_with(str(second)))
+    assert changes == {
         ("BucketObject", "shop-bundle"): {"name", "source.$asset"},
         ("Function", "shop-orders"): {"buildConfig.source.storageSource.object"},
     }

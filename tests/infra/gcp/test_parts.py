@@ -81,7 +81,7 @@ def test_the_address_is_our_senders():
     )
 
 
-def told(queue=ORDERS, **uses):
+def variables_of(queue=ORDERS, **uses):
     return environment(
         queue,
         compute(queue, Capacity(parallel=3)),
@@ -96,7 +96,7 @@ def told(queue=ORDERS, **uses):
 
 def test_the_environment_of_the_code():
     """Addresses, the contract's fingerprint, the lock, and who may call."""
-    assert told(PEEKLOCK_RECEIPTS_URL="cloudtasks://c") == {
+    assert variables_of(PEEKLOCK_RECEIPTS_URL="cloudtasks://c") == {
         "THREADS": "3",
         "PEEKLOCK_STORE": "firestore://contoso/shop-dev/leases",
         "PEEKLOCK_ORDERS_URL": "cloudtasks://a",
@@ -111,16 +111,16 @@ def test_the_environment_of_the_code():
 
 def test_the_code_reads_it(monkeypatch):
     """It is not closed but asks for a token, the audience being known; the store opens."""
-    for name, value in told().items():
+    for name, value in variables_of().items():
         monkeypatch.setenv(name, value)
     with pytest.raises(Rejected) as refused:
         Guard(ORDERS).check("")
     assert not isinstance(refused.value, Closed)
-    assert open_store(told()["PEEKLOCK_STORE"])
+    assert open_store(variables_of()["PEEKLOCK_STORE"])
 
 
 def on(queue, uses=()):
-    return {(one.name, one.role, one.on, one.queue) for one in grants(queue, uses)}
+    return {(grant.name, grant.role, grant.on, grant.queue) for grant in grants(queue, uses)}
 
 
 def test_a_consumer_is_granted_what_it_does():

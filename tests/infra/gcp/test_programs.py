@@ -39,31 +39,35 @@ def recorded(stack, tmp_path_factory):
 
 def test_the_sdk_knows_every_key_and_type(recorded):
     """Nested ones included."""
-    assert [said for one in recorded.registrations if one.custom for said in problems(one)] == []
+    assert [
+        said for registration in recorded.registrations if registration.custom for said in problems(registration)
+    ] == []
 
 
 def test_google_would_take_it(recorded):
     """By the rule table."""
-    assert [said for one in recorded.registrations for said in broken(one)] == []
+    assert [said for registration in recorded.registrations for said in broken(registration)] == []
 
 
 def test_everything_is_a_child_of_its_component(recorded):
     """Consumers of the app, and resources of either; each name begins with the app's."""
-    components = {one.urn for one in recorded.registrations if not one.custom}
-    for one in recorded.registrations:
-        assert one.name.startswith("shop")
-        if one.type != "peeklock:gcp:App":
-            assert one.parent in components, one.name
+    components = {registration.urn for registration in recorded.registrations if not registration.custom}
+    for registration in recorded.registrations:
+        assert registration.name.startswith("shop")
+        if registration.type != "peeklock:gcp:App":
+            assert registration.parent in components, registration.name
 
 
 def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
     held = set()
-    for one in without_protectors(recorded):
-        holds = one.type.removeprefix("gcp:") in DATA
-        assert (one.protect, one.retain_on_delete) == ((True, True) if keeps and holds else (False, False)), one.name
-        held |= {one.type.removeprefix("gcp:")} if holds else set()
+    for registration in without_protectors(recorded):
+        holds = registration.type.removeprefix("gcp:") in DATA
+        assert (registration.protect, registration.retain_on_delete) == (
+            (True, True) if keeps and holds else (False, False)
+        ), registration.name
+        held |= {registration.type.removeprefix("gcp:")} if holds else set()
     assert held == DATA if keeps else DATA - held == {"logging/projectBucketConfig:ProjectBucketConfig"}
 
 
@@ -88,9 +92,9 @@ def test_apis_are_enabled_first(recorded):
     """Whatever needs one waits for all of them, and they stay on."""
     apis = recorded.of("gcp:projects/service:Service")
     assert len(apis) == 12
-    for one in recorded.registrations:
-        if one.custom and one not in apis:
-            assert all(recorded.depends(one, api) for api in apis), one.name
+    for registration in recorded.registrations:
+        if registration.custom and registration not in apis:
+            assert all(recorded.depends(registration, api) for api in apis), registration.name
 
 
 def test_every_consumer_has_its_alarms(recorded, stack):
@@ -98,27 +102,29 @@ def test_every_consumer_has_its_alarms(recorded, stack):
     channels = {"CRITICAL": "high", "ERROR": "medium", "WARNING": "low"}
     for name in ("orders", "receipts"):
         policies = [
-            one
-            for one in recorded.of("gcp:monitoring/alertPolicy:AlertPolicy")
-            if one.name.startswith(f"shop-{name}-alarm-")
+            policy
+            for policy in recorded.of("gcp:monitoring/alertPolicy:AlertPolicy")
+            if policy.name.startswith(f"shop-{name}-alarm-")
         ]
-        assert {one.name.partition("-alarm-")[2] for one in policies} == ALARMS
-        for one in policies:
-            told = one.inputs["notificationChannels"]
-            assert len(told) == (1 if stack == "prod" else 0)
-            if told:
-                assert recorded.named(f"shop-{channels[one.inputs['severity']]}").urn in one.dependencies
-            assert recorded.depends(one, recorded.named(f"shop-{name}-failed"))
+        assert {policy.name.partition("-alarm-")[2] for policy in policies} == ALARMS
+        for policy in policies:
+            channels_of_policy = policy.inputs["notificationChannels"]
+            assert len(channels_of_policy) == (1 if stack == "prod" else 0)
+            if channels_of_policy:
+                assert recorded.named(f"shop-{channels[policy.inputs['severity']]}").urn in policy.dependencies
+            assert recorded.depends(policy, recorded.named(f"shop-{name}-failed"))
 
 
 def test_only_its_queue_may_call_a_function(recorded):
     """One invoker each, and it may do nothing else; nobody is `allUsers`."""
     invokers = recorded.of("gcp:cloudrunv2/serviceIamMember:ServiceIamMember")
-    members = [one.inputs["member"] for one in recorded.registrations if "member" in one.inputs]
+    members = [
+        registration.inputs["member"] for registration in recorded.registrations if "member" in registration.inputs
+    ]
     assert len(invokers) == 2
-    for one in invokers:
-        assert members.count(one.inputs["member"]) == 1
-    assert not [one for one in members if not one.startswith("serviceAccount:")]
+    for invoker in invokers:
+        assert members.count(invoker.inputs["member"]) == 1
+    assert not [member for member in members if not member.startswith("serviceAccount:")]
 
 
 def test_consumers_are_labelled(recorded, stack):
@@ -153,18 +159,18 @@ def test_outputs(recorded, stack):
 def snapshot(recorded) -> str:
     """For people: by URN, in the order of the alphabet; the bundle by its name."""
     shown = {
-        one.urn: {
-            "inputs": one.inputs,
-            "parent": one.parent.rpartition("::")[2],
-            "protect": one.protect,
-            "retainOnDelete": one.retain_on_delete,
+        registration.urn: {
+            "inputs": registration.inputs,
+            "parent": registration.parent.rpartition("::")[2],
+            "protect": registration.protect,
+            "retainOnDelete": registration.retain_on_delete,
             "dependencies": [
                 name
-                for name in (urn.rpartition("::")[2] for urn in one.dependencies)
+                for name in (urn.rpartition("::")[2] for urn in registration.dependencies)
                 if not name.startswith("shop-api-")
             ],
         }
-        for one in recorded.registrations
+        for registration in recorded.registrations
     }
     return json.dumps({"resources": shown, "outputs": recorded.outputs}, indent=1, sort_keys=True, default=str) + "\n"
 

@@ -34,7 +34,7 @@ handler = cloudtasks.bind(charge, certs_url=os.environ["CERTS_URL"])
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def recorded(tmp_path_factory):
     return program("gcp", tmp_path_factory.mktemp("dev"), "dev")
 
 
@@ -51,16 +51,16 @@ def dead_letters(tmp_path) -> str:
 
 
 @pytest.fixture
-def environment(made, tasks, dead_letters, monkeypatch):
+def environment(recorded, tasks, dead_letters, monkeypatch):
     """The function's own, with its store and dead letters in memory."""
-    told = made.named("shop-orders", "gcp:cloudfunctionsv2/function:Function").inputs["serviceConfig"]
-    here = {
+    service_config = recorded.named("shop-orders", "gcp:cloudfunctionsv2/function:Function").inputs["serviceConfig"]
+    local_values = {
         "PEEKLOCK_STORE": dead_letters,
         "PEEKLOCK_ORDERS_DEAD_LETTER": dead_letters,
         "CLOUD_TASKS_EMULATOR_HOST": tasks.address,
         "CERTS_URL": tasks.certs_url,
     }
-    for name, value in {**told["environmentVariables"], **here}.items():
+    for name, value in {**service_config["environmentVariables"], **local_values}.items():
         monkeypatch.setenv(name, value)
 
 
@@ -78,9 +78,9 @@ def port(environment, tmp_path) -> Iterator[int]:
     server.server_close()
 
 
-def queue(made, tasks, port, **token):
+def queue(recorded, tasks, port, **token):
     """Made from the program's inputs; it goes to this machine instead of the function's address."""
-    inputs = dict(made.named("shop-orders", "gcp:cloudtasks/queue:Queue").inputs)
+    inputs = dict(recorded.named("shop-orders", "gcp:cloudtasks/queue:Queue").inputs)
     target = dict(inputs["httpTarget"])
     target["uriOverride"] = {**target["uriOverride"], "scheme": "HTTP", "host": "127.0.0.1", "port": str(port)}
     target["oidcToken"] = {**target["oidcToken"], **token}
@@ -88,31 +88,31 @@ def queue(made, tasks, port, **token):
     return kind.create({**inputs, "httpTarget": target})[0]
 
 
-def test_a_task_is_sent_let_in_and_done(made, tasks, port):
+def test_a_task_is_sent_let_in_and_done(recorded, tasks, port):
     """The address names the queue, and the queue's token is the one that the function asks for."""
-    assert f"cloudtasks://{queue(made, tasks, port)}?" in made.outputs["environment"]["PEEKLOCK_ORDERS_URL"]
+    assert f"cloudtasks://{queue(recorded, tasks, port)}?" in recorded.outputs["environment"]["PEEKLOCK_ORDERS_URL"]
     send(ORDERS, {"order_id": "o-1"}, id="o-1")
     tasks.wait_idle()
-    assert [one.status for one in tasks.dispatches] == [204]
+    assert [dispatch.status for dispatch in tasks.dispatches] == [204]
 
 
 @pytest.mark.parametrize(
     "token",
     [{"serviceAccountEmail": "web@contoso-dev.iam.gserviceaccount.com"}, {"audience": "https://web.example.com"}],
 )
-def test_another_token_is_not(made, tasks, port, token):
+def test_another_token_is_not(recorded, tasks, port, token):
     """Neither another account's nor one for another service."""
-    queue(made, tasks, port, **token)
+    queue(recorded, tasks, port, **token)
     send(ORDERS, {"order_id": "o-2"}, id="o-2")
     tasks.wait_for(bool)
     assert tasks.dispatches[0].status == 401
 
 
-def test_a_failing_task_becomes_one_dead_letter(made, tasks, port, dead_letters):
+def test_a_failing_task_becomes_one_dead_letter(recorded, tasks, port, dead_letters):
     """After all its attempts: a delayed copy each, to the function's own address; the queue gives up none."""
-    name = queue(made, tasks, port)
+    name = queue(recorded, tasks, port)
     send(ORDERS, {"order_id": "bad"}, id="bad")
     tasks.drain()
-    assert [one.status for one in tasks.dispatches] == [204] * ORDERS.max_attempts
-    assert [one.lineage.id for one in open_sender(dead_letters).outgoing_messages] == ["bad"]
+    assert [dispatch.status for dispatch in tasks.dispatches] == [204] * ORDERS.max_attempts
+    assert [outgoing_message.lineage.id for outgoing_message in open_sender(dead_letters).outgoing_messages] == ["bad"]
     assert not list(tasks.client().list_tasks(parent=name))

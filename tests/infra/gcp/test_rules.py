@@ -20,12 +20,12 @@ MAIL = {"high": "oncall@example.com"}
 def sound(tmp_path_factory):
     bundle = bundled(tmp_path_factory.mktemp("bundle") / "gcp.zip")
 
-    def made():
+    def program():
         app = App("shop", bundle=str(bundle), stage=Stage(log_days=60, notify=MAIL))
         app.consumer(ORDERS, handler="main.f")
         app.all()
 
-    return run(made, {"gcp:project": "contoso", "gcp:region": "europe-west1"})
+    return run(program, {"gcp:project": "contoso", "gcp:region": "europe-west1"})
 
 
 QUEUE, FUNCTION, POLICY = (
@@ -127,22 +127,26 @@ PLANTED = [
 
 def test_the_sound_program_is(sound):
     """So that what is found below is what was planted."""
-    assert [said for one in sound.registrations for said in broken(one)] == []
-    assert {one.type.removeprefix("gcp:") for one in sound.registrations if one.custom} == set(RULES)
+    assert [said for registration in sound.registrations for said in broken(registration)] == []
+    assert {
+        registration.type.removeprefix("gcp:") for registration in sound.registrations if registration.custom
+    } == set(RULES)
 
 
-@pytest.mark.parametrize(("name", "kind", "path", "value", "found"), PLANTED)
-def test_what_is_planted_is_found(sound, name, kind, path, value, found):
+@pytest.mark.parametrize(("name", "kind", "path", "value", "text"), PLANTED)
+def test_what_is_planted_is_found(sound, name, kind, path, value, text):
     """Each planted fault is found by the rule that it breaks."""
-    one = sound.named(name, f"gcp:{kind}")
-    (said, *_) = [said for said in broken(replace(one, inputs=planted(one.inputs, path, value))) if found in said]
+    changed = sound.named(name, f"gcp:{kind}")
+    (said, *_) = [
+        said for said in broken(replace(changed, inputs=planted(changed.inputs, path, value))) if text in said
+    ]
     assert name in said
 
 
 def test_a_type_without_rules_is_found(sound):
     """A new one needs its own."""
-    one = replace(sound.named("shop-store"), type="gcp:firestore/index:Index")
-    assert broken(one) == ["firestore/index:Index has no rules"]
+    changed = replace(sound.named("shop-store"), type="gcp:firestore/index:Index")
+    assert broken(changed) == ["firestore/index:Index has no rules"]
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,6 @@ def test_a_type_without_rules_is_found(sound):
 )
 def test_keys_and_types_are_the_sdks(sound, kind, path, value):
     """Cases that the rules above need not cover."""
-    one = sound.named("shop-orders", f"gcp:{kind}")
-    assert problems(one) == []
-    assert problems(replace(one, inputs=planted(one.inputs, path, value)))
+    changed = sound.named("shop-orders", f"gcp:{kind}")
+    assert problems(changed) == []
+    assert problems(replace(changed, inputs=planted(changed.inputs, path, value)))

@@ -62,14 +62,14 @@ def test_it_would_take_the_options_too(cloud, tmp_path):
     of_app, of_consumer, config = OPTIONS[cloud]
     queue = Queue("ordered", fifo=cloud == "aws", timeout=60)
 
-    def made():
+    def program():
         app = importlib.import_module(f"peeklock.infra.{cloud}").App(
             "shop", bundle=str(bundled(tmp_path / f"{cloud}.zip")), **of_app
         )
         app.consumer(queue, **of_consumer)
         app.all()
 
-    assert [said for entry in run(made, config).registrations for said in (*broken(entry), *refused(entry))] == []
+    assert [said for entry in run(program, config).registrations for said in (*broken(entry), *refused(entry))] == []
 
 
 QUERY, METRIC = "azure-native:monitor:ScheduledQueryRule", "azure-native:monitor:MetricAlert"

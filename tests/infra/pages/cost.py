@@ -14,11 +14,12 @@ from tests.infra.running import program
 Count = Callable[[Registration], float]
 
 HOURS, DAYS = 730, 30
-"""Of a month."""
+"""Length of a month."""
 
 FIRST = """\
-Units, and not money: prices differ by region and change. Counted from what the programs register, with two consumers, for a
-month in which no message is sent. Computed from the pages that are linked, not measured on a bill."""
+This page counts billable units, not money, because prices differ by region and change. The counts are for a program with two
+consumers, in a month in which no message is sent. They are computed from the resources that the programs register and from the
+linked pricing pages; nothing was measured on a bill."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +30,7 @@ class Line:
     unit: str
     source: str
     count: Count = lambda _: 1
-    """Of one resource."""
+    """Units of one resource."""
 
 
 def _long_polls(mapping: Registration) -> float:
@@ -40,7 +41,7 @@ def _long_polls(mapping: Registration) -> float:
 def _metrics(alarm: Registration) -> float:
     """An expression is paid by the metrics in it."""
     queries = alarm.inputs.get("metricQueries")
-    return 1 if queries is None else sum("metric" in one for one in queries)
+    return 1 if queries is None else sum("metric" in query for query in queries)
 
 
 def _conditions(policy: Registration) -> float:
@@ -68,14 +69,16 @@ LINES: Mapping[str, Line] = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": Line(what="alarms", unit="alarm metrics", source=WATCH, count=_metrics),
     "aws:cloudwatch/dashboard:Dashboard": Line(what="dashboard", unit="dashboards", source=WATCH),
     "aws:dynamodb/table:Table": Line(
-        what="store, on demand", unit="tables, paid by GB kept (protected ones twice: recovery)", source=DYNAMO
+        what="store, on demand",
+        unit="tables, charged by GB stored (protected ones twice: point-in-time recovery)",
+        source=DYNAMO,
     ),
-    "aws:cloudwatch/logGroup:LogGroup": Line(what="logs", unit="log groups, paid by GB kept", source=WATCH),
+    "aws:cloudwatch/logGroup:LogGroup": Line(what="logs", unit="log groups, charged by GB stored", source=WATCH),
     "azure-native:servicebus:Namespace": Line(
         what="Service Bus, Standard", unit="hours of the base charge", source=BUS, count=lambda _: HOURS
     ),
     "azure-native:storage:StorageAccount": Line(
-        what="storage", unit="accounts, paid by GB kept and by operation", source=STORED
+        what="storage", unit="accounts, charged by GB stored and by operation", source=STORED
     ),
     "azure-native:monitor:MetricAlert": Line(
         what="alerts on metrics", unit="time series", source=MONITOR, count=_criteria
@@ -84,43 +87,45 @@ LINES: Mapping[str, Line] = {
         what="alerts on logs", unit="rules, each every 5 minutes", source=MONITOR
     ),
     "azure-native:operationalinsights:Workspace": Line(
-        what="logs", unit="workspaces, paid by GB taken in, and kept over 31 days", source=MONITOR
+        what="logs", unit="workspaces, charged by GB ingested, and by GB stored for over 31 days", source=MONITOR
     ),
     "gcp:monitoring/alertPolicy:AlertPolicy": Line(
         what="alert policies",
-        unit="conditions, paid with the time series they read",
+        unit="conditions, charged with the time series that they read",
         source=OBSERVED,
         count=_conditions,
     ),
-    "gcp:firestore/database:Database": Line(what="store", unit="databases, paid by GB kept", source=FIRESTORE),
+    "gcp:firestore/database:Database": Line(what="store", unit="databases, charged by GB stored", source=FIRESTORE),
     "gcp:pubsub/subscription:Subscription": Line(
-        what="dead letters", unit="subscriptions, paid by GB kept over 24 hours", source=PUBSUB
+        what="dead letters", unit="subscriptions, charged by GB stored for over 24 hours", source=PUBSUB
     ),
     "gcp:storage/bucket:Bucket": Line(
-        what="bundle, and images of the functions", unit="buckets, paid by GB kept", source=OBJECTS
+        what="bundle, and images of the functions", unit="buckets, charged by GB stored", source=OBJECTS
     ),
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": Line(
-        what="logs kept over 30 days", unit="log buckets, paid by GB taken in and kept", source=OBSERVED
+        what="logs kept over 30 days", unit="log buckets, charged by GB ingested and stored", source=OBSERVED
     ),
     "gcp:logging/metric:Metric": Line(
-        what="metric of failures", unit="log-based metrics, paid by sample, none while idle", source=OBSERVED
+        what="metric of failures",
+        unit="log-based metrics, charged by sample, of which there are none while idle",
+        source=OBSERVED,
     ),
 }
 
 IDLE: Mapping[str, tuple[str, str]] = {
     "aws:lambda/function:Function": ("functions", "https://aws.amazon.com/lambda/pricing/"),
-    "aws:sqs/queue:Queue": ("queues, but for the long polls", SQS),
+    "aws:sqs/queue:Queue": ("queues, except for the long polls", SQS),
     "aws:sns/topic:Topic": ("topics", "https://aws.amazon.com/sns/pricing/"),
     "azure-native:web:AppServicePlan": (
         "function apps without always-ready instances",
         "https://azure.microsoft.com/pricing/details/functions/",
     ),
-    "azure-native:servicebus:Queue": ("queues, but for the base charge", BUS),
+    "azure-native:servicebus:Queue": ("queues, except for the base charge", BUS),
     "gcp:cloudfunctionsv2/function:Function": ("functions without minimum instances", RUN),
     "gcp:cloudtasks/queue:Queue": ("queues", TASKS),
     "gcp:pubsub/topic:Topic": ("topics", PUBSUB),
 }
-"""What is paid by use, and idle is not used."""
+"""Types that are charged by use only, and are not used while idle."""
 
 NEVER = frozenset(
     {
@@ -157,14 +162,14 @@ NEVER = frozenset(
         "gcp:storage/bucketObject:BucketObject",
     }
 )
-"""Whatever runs."""
+"""Types that are never charged."""
 
 CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
 COLUMNS = ("dev", "prod")
 
 
 def cost(folder: Path) -> str:
-    """`folder` is scratch."""
+    """Return the page; the programs run in `folder`, which is temporary."""
     sections = [
         (name, _of_cloud([program(cloud, folder / cloud / stack, stack) for stack in COLUMNS]))
         for cloud, name in CLOUDS.items()
@@ -173,27 +178,30 @@ def cost(folder: Path) -> str:
 
 
 def _of_cloud(stacks: list[Recorded]) -> str:
-    kinds = list(dict.fromkeys(one.type for stack in stacks for one in stack.registrations))
+    kinds = list(dict.fromkeys(registration.type for stack in stacks for registration in stack.registrations))
     rows = [_row(LINES[kind], kind, stacks) for kind in LINES if kind in kinds]
     idle = [link(*IDLE[kind]) for kind in IDLE if kind in kinds]
-    return f"{table(('line', *COLUMNS, 'unit, a month'), rows)}\nNothing while idle: {', '.join(idle)}.\n"
+    return f"{table(('item', *COLUMNS, 'billed unit, per month'), rows)}\nNot charged while idle: {', '.join(idle)}.\n"
 
 
 def _row(line: Line, kind: str, stacks: list[Recorded]) -> tuple[str, ...]:
-    counts = [sum(line.count(one) for one in stack.of(kind)) for stack in stacks]
+    counts = [sum(line.count(registration) for registration in stack.of(kind)) for stack in stacks]
     return (line.what, *(f"{count:,.0f}" for count in counts), link(line.unit, line.source))
 
 
 def unknown(recorded: Recorded) -> list[str]:
     """Types of which this page does not know whether they cost something."""
-    known = {*LINES, *IDLE, *NEVER}
-    return sorted({one.type for one in recorded.registrations if not one.type.startswith("peeklock:")} - known)
+    known_types = {*LINES, *IDLE, *NEVER}
+    return sorted(
+        {registration.type for registration in recorded.registrations if not registration.type.startswith("peeklock:")}
+        - known_types
+    )
 
 
 def always_on(recorded: Recorded) -> list[Any]:
     """Settings that would have instances run, and be paid, while idle."""
-    found: list[Any] = []
-    for one in recorded.registrations:
-        scale = one.inputs.get("functionAppConfig", {}).get("scaleAndConcurrency", {})
-        found += [scale.get("alwaysReady"), one.inputs.get("serviceConfig", {}).get("minInstanceCount")]
-    return [one for one in found if one]
+    minimums: list[Any] = []
+    for registration in recorded.registrations:
+        scale = registration.inputs.get("functionAppConfig", {}).get("scaleAndConcurrency", {})
+        minimums += [scale.get("alwaysReady"), registration.inputs.get("serviceConfig", {}).get("minInstanceCount")]
+    return [minimum for minimum in minimums if minimum]

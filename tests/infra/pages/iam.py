@@ -46,8 +46,10 @@ def _aws() -> str:
         ("producer, `grant_send`", aws.send_grants("the queue", "your key")),
         ("operator, `grant_redrive`", aws.redrive_grants("the queue", "its dead letters", "your key")),
     ):
-        rows += [(who, ", ".join(f"`{one}`" for one in grant.actions), _on(grant.on), grant.why) for grant in grants]
-    listed = ", ".join(f"`{one}`" for one in sorted(aws.ANYWHERE))
+        rows += [
+            (who, ", ".join(f"`{action}`" for action in grant.actions), _on(grant.on), grant.why) for grant in grants
+        ]
+    listed = ", ".join(f"`{action}`" for action in sorted(aws.ANYWHERE))
     return (
         f"`*` stands only where a service has no resource to name: {listed}. The last six, and your key, only where you bring"
         f" a network or a key. Lambda assumes the role, and nobody else.\n\n{table(('who', 'actions', 'on', 'why'), rows)}"
@@ -55,7 +57,7 @@ def _aws() -> str:
 
 
 def _on(arns: Iterable[str]) -> str:
-    return ", ".join(one.removesuffix(":*") if one != "*" else "`*`" for one in arns)
+    return ", ".join(arn.removesuffix(":*") if arn != "*" else "`*`" for arn in arns)
 
 
 def _azure() -> str:
@@ -63,17 +65,17 @@ def _azure() -> str:
     rows = [
         (
             "function app",
-            _role(one),
-            _place(one.on, AZURE),
-            one.why + ("" if one.name in fifo or ":" in one.on else "; not fifo"),
+            _role(grant),
+            _place(grant.on, AZURE),
+            grant.why + ("" if grant.name in fifo or ":" in grant.on else "; not fifo"),
         )
-        for one in azure.grants(ORDERS, [RECEIPTS])
+        for grant in azure.grants(ORDERS, [RECEIPTS])
     ]
     for who, grants in (
         ("producer, `grant_send`", azure.send_grants()),
         ("operator, `grant_redrive`", azure.redrive_grants()),
     ):
-        rows += [(who, _role(one), _place(one.on, AZURE), one.why) for one in grants]
+        rows += [(who, _role(grant), _place(grant.on, AZURE), grant.why) for grant in grants]
     return f"{link('Built-in roles', azure.ROLES)}, by user-assigned identities.\n\n{table(('who', 'role', 'on', 'why'), rows)}"
 
 
@@ -87,13 +89,13 @@ def _place(on: str, names: dict[str, str]) -> str:
 
 
 def _gcp() -> str:
-    rows = [("function's account", *_line(one)) for one in gcp.grants(ORDERS, [RECEIPTS])]
+    rows = [("function's account", *_line(grant)) for grant in gcp.grants(ORDERS, [RECEIPTS])]
     rows += [
         ("the account that the queue calls as", *_line(gcp.CALLER)),
         ("the builds' account", *_line(gcp.BUILDER)),
         ("Google's accounts for Pub/Sub and Firestore", *_line(gcp.AGENT)),
-        *(("producer, `grant_send`", *_line(one)) for one in gcp.send_grants("send", "sends to it")),
-        *(("operator, `grant_redrive`", *_line(one)) for one in gcp.redrive_grants()),
+        *(("producer, `grant_send`", *_line(send_grant)) for send_grant in gcp.send_grants("send", "sends to it")),
+        *(("operator, `grant_redrive`", *_line(redrive_grant)) for redrive_grant in gcp.redrive_grants()),
     ]
     return table(("who", "role", "on", "why"), rows)
 

@@ -9,17 +9,17 @@ FIRST = """\
 Rules for any Pulumi program with queues, as a policy pack:
 
 ```console
-$ pulumi install --cwd infra/policy          # once: an environment of its own, since pulumi-policy wants protobuf 5
+$ pulumi install --cwd infra/policy          # once: creates a separate environment, because pulumi-policy needs protobuf 5
 $ pulumi up --cwd infra/aws --policy-pack ../policy
 ```
 
-In your own repository the pack is a folder with a `PulumiPolicy.yaml` as in infra/policy, `pulumi-policy` and `peeklock` in its
-requirements.txt, and one line in `__main__.py`: `from peeklock.infra.policy.pack import pack; pack()`. A violation stops the update;
-`pack(level="advisory")` only tells. The same rules are plain functions over plain data (`peeklock.infra.policy.violations`), so
-they need no engine in a test.
+In your own repository, the pack is a folder with a `PulumiPolicy.yaml` as in infra/policy, a requirements.txt that lists
+`pulumi-policy` and `peeklock`, and one line in `__main__.py`: `from peeklock.infra.policy.pack import pack; pack()`. A violation
+stops the update; with `pack(level="advisory")` it is only reported. The rules are plain functions over plain data
+(`peeklock.infra.policy.violations`), so a test can call them without the engine.
 
-What a preview does not know yet is not judged before the update. A test runs the pack in the real engine, on programs that
-break rules, and on the examples, which break none; another plants at least one error for each rule."""
+A property that a preview does not know yet is checked during the update. The tests run the pack in the real engine, on programs
+that violate rules and on the examples, which violate none; another test plants at least one error for each rule."""
 
 CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
 
@@ -27,6 +27,6 @@ CLOUDS = {"aws": "AWS", "azure": "Azure", "gcp": "Google Cloud"}
 def policy() -> str:
     sections = []
     for cloud, name in CLOUDS.items():
-        rows = [(link(f"`{one.name}`", one.source), one.why) for one in RULES if one.cloud == cloud]
+        rows = [(link(f"`{rule.name}`", rule.source), rule.why) for rule in RULES if rule.cloud == cloud]
         sections.append((name, table(("rule", "why"), rows)))
     return page("Policy rules", FIRST, sections)

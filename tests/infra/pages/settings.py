@@ -24,7 +24,7 @@ Every number follows from the `Queue` and a few numbers of the stack (`capacity`
 
 
 def settings() -> str:
-    values = "; ".join(f"`{one.name}` {_said(one)}" for one in (ORDERS, RECEIPTS))
+    values = "; ".join(f"`{queue.name}` {_said(queue)}" for queue in (ORDERS, RECEIPTS))
     return page("Settings", f"{FIRST}{values}.", [(name, _of_cloud(cloud)) for cloud, name in CLOUDS.items()])
 
 
@@ -33,36 +33,36 @@ def _said(queue: Queue) -> str:
 
 
 def _of_cloud(cloud: str) -> str:
-    orders, receipts = (_described(cloud, one) for one in (ORDERS, RECEIPTS))
+    orders, receipts = (_described(cloud, queue) for queue in (ORDERS, RECEIPTS))
     names = list(dict.fromkeys([*orders, *receipts]))
     rows = [_row(name, orders.get(name), receipts.get(name)) for name in names]
     return f"{_capacity(cloud)}\n\n{table(('setting', 'orders', 'receipts', 'formula', 'why'), rows)}"
 
 
 def _capacities(cloud: str) -> dict[str, Any]:
-    told = yaml.safe_load((ROOT / "infra" / cloud / "Pulumi.prod.yaml").read_text(encoding="utf-8"))["config"]
-    found: dict[str, Any] = told[f"shop-{cloud}:capacity"]
-    return found
+    config = yaml.safe_load((ROOT / "infra" / cloud / "Pulumi.prod.yaml").read_text(encoding="utf-8"))["config"]
+    capacities: dict[str, Any] = config[f"shop-{cloud}:capacity"]
+    return capacities
 
 
 def _capacity(cloud: str) -> str:
-    given = "; ".join(
+    fields = "; ".join(
         f"{name} {', '.join(f'{key} {value}' for key, value in numbers.items())}"
         for name, numbers in _capacities(cloud).items()
     )
-    return f"Capacity: {given}."
+    return f"Capacity: {fields}."
 
 
 def _described(cloud: str, queue: Queue) -> dict[str, Row]:
     module = importlib.import_module(f"peeklock.infra.settings.{cloud}")
     numbers = module.compute(queue, Capacity.from_mapping(_capacities(cloud)[queue.name]))
-    return {one.name: one for one in module.rows(numbers)}
+    return {row.name: row for row in module.rows(numbers)}
 
 
 def _row(name: str, *each: Row | None) -> tuple[str, ...]:
-    known = next(one for one in each if one is not None)
-    values = ("" if one is None else _value(one.value) for one in each)
-    return (link(f"`{name}`", known.source), *values, known.formula, known.why)
+    first = next(setting for setting in each if setting is not None)
+    values = ("" if setting is None else _value(setting.value) for setting in each)
+    return (link(f"`{name}`", first.source), *values, first.formula, first.why)
 
 
 def _value(value: Any) -> str:

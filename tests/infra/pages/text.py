@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(_cell(one) for one in line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines)
 
 
 def _cell(text: str) -> str:
@@ -20,5 +20,5 @@ def link(text: str, source: str) -> str:
 
 def page(title: str, first: str, sections: Iterable[tuple[str, str]]) -> str:
     """`first` says what it is for; a section is a heading and a text."""
-    told = "".join(f"\n## {heading}\n\n{text}" for heading, text in sections)
-    return f"# {title}\n\n{first}\n{told}"
+    body = "".join(f"\n## {heading}\n\n{text}" for heading, text in sections)
+    return f"# {title}\n\n{first}\n{body}"

@@ -51,17 +51,17 @@ class Noting:
         self._store = store
 
     def swap(self, changes: Sequence[Change], /) -> Sequence[Answer]:
-        done = [one for one in changes if one.record is not None and one.record.state is State.DONE]
+        done = [change for change in changes if change.record is not None and change.record.state is State.DONE]
         try:
             answers = self._store.swap(changes)
         except StoreError:
-            for one in done:
-                note("unsure", one.key.partition("/")[2])
+            for change in done:
+                note("unsure", change.key.partition("/")[2])
             raise
         won = {change.key for change, answer in zip(changes, answers, strict=True) if answer.won}
-        for one in done:
-            if one.key in won and one.record is not None:
-                note("done", one.key.partition("/")[2], life=one.record.generation)
+        for change in done:
+            if change.key in won and change.record is not None:
+                note("done", change.key.partition("/")[2], life=change.record.generation)
         return answers
 
 

@@ -181,7 +181,7 @@ RULES = (
     Rule(
         name="aws-dead-letters",
         cloud="aws",
-        why="without a dead-letter queue a message that always fails comes back until it expires, and is lost then",
+        why="without a dead-letter queue, a message that always fails comes back until it expires and is lost",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_dead_letters,
     ),
@@ -202,14 +202,14 @@ RULES = (
     Rule(
         name="aws-tls-only",
         cloud="aws",
-        why="SQS takes plain HTTP unless a queue's policy denies it",
+        why="SQS accepts plain HTTP unless the queue's policy denies it",
         source=f"{SQS}/sqs-security-best-practices.html",
         check=_tls,
     ),
     Rule(
         name="aws-retention",
         cloud="aws",
-        why="a dead letter keeps the time at which its message was sent, and expires by it; logs are kept for ever by default",
+        why="a dead letter expires by the time at which its message was first sent; logs are kept forever by default",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_retention,
         judges=frozenset({"retentionInDays", "messageRetentionSeconds"}),
@@ -224,7 +224,7 @@ RULES = (
     Rule(
         name="aws-timeouts",
         cloud="aws",
-        why="a throttled event is tried again while its messages are still locked: six time-outs of the function, and the window",
+        why="a throttled event is retried while its messages are locked, so the lock has to last six function time-outs plus the batching window",
         source=f"{LAMBDA}/services-sqs-configure.html",
         check=_timeouts,
         judges=frozenset({"visibilityTimeoutSeconds"}),
@@ -232,14 +232,14 @@ RULES = (
     Rule(
         name="aws-deliveries",
         cloud="aws",
-        why="SQS counts polls, and deliveries that never ran a handler, and gives a message up without a reason",
+        why="SQS also counts deliveries that never ran a handler, and polls, and dead-letters without a reason",
         source=f"{SQS}/sqs-dead-letter-queues.html",
         check=_deliveries,
     ),
     Rule(
         name="aws-partial-failures",
         cloud="aws",
-        why="without them a batch with one failure comes back whole",
+        why="without partial failures, a batch with one failed message comes back whole",
         source=f"{LAMBDA}/services-sqs-errorhandling.html",
         check=_partial,
         judges=frozenset({"functionResponseTypes"}),

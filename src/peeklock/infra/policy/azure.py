@@ -151,7 +151,7 @@ RULES = (
     Rule(
         name="azure-dead-letters",
         cloud="azure",
-        why="a message that expires becomes a dead letter only where that is enabled",
+        why="an expired message becomes a dead letter only if that is enabled",
         source=f"{BUS}/service-bus-dead-letter-queues",
         check=_dead_letters,
         judges=frozenset({LIFE, "deadLetteringOnMessageExpiration"}),
@@ -182,7 +182,7 @@ RULES = (
     Rule(
         name="azure-retention",
         cloud="azure",
-        why="dead letters are kept for longer than messages; the retention of logs is chosen explicitly",
+        why="dead letters are kept longer than messages; the retention of logs is set explicitly",
         source="https://learn.microsoft.com/azure/azure-monitor/logs/data-retention-configure",
         check=_retention,
         judges=frozenset({"retentionInDays", LIFE}),
@@ -197,14 +197,14 @@ RULES = (
     Rule(
         name="azure-timeouts",
         cloud="azure",
-        why="a lock that ends while a message is handled has it handled twice",
+        why="a message whose lock ends while it is handled is handled a second time",
         source=f"{BUS}/message-transfers-locks-settlement",
         check=_timeouts,
     ),
     Rule(
         name="azure-deliveries",
         cloud="azure",
-        why="Service Bus counts polls, and deliveries that never ran a handler, and gives a message up without a reason",
+        why="Service Bus also counts deliveries that never ran a handler, and polls, and dead-letters without a reason",
         source=f"{BUS}/service-bus-dead-letter-queues",
         check=_deliveries,
         judges=frozenset({"maxDeliveryCount"}),

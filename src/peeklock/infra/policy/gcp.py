@@ -117,7 +117,7 @@ RULES = (
     Rule(
         name="gcp-dead-letters",
         cloud="gcp",
-        why="Cloud Tasks has no dead letters: a task out of attempts or of time is deleted",
+        why="Cloud Tasks has no dead letters: a task that runs out of attempts or time is deleted",
         source="https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues",
         check=_dead_letters,
         judges=frozenset({"retryConfig", "deadLetterPolicy"}),
@@ -141,7 +141,7 @@ RULES = (
     Rule(
         name="gcp-tls-only",
         cloud="gcp",
-        why="a task and its token go over TLS, and a function accepts its own queue only",
+        why="a task and its token are sent over TLS, and a function accepts only calls from its own queue",
         source="https://cloud.google.com/tasks/docs/creating-http-target-tasks",
         check=_tls,
         judges=frozenset({"httpTarget"}),
@@ -149,7 +149,7 @@ RULES = (
     Rule(
         name="gcp-retention",
         cloud="gcp",
-        why="a subscription that is unused for 31 days is deleted with its dead letters by default",
+        why="by default, a subscription that is unused for 31 days is deleted with its dead letters",
         source="https://cloud.google.com/pubsub/docs/subscription-properties#expiration_period",
         check=_retention,
         judges=frozenset({"expirationPolicy"}),
@@ -164,7 +164,7 @@ RULES = (
     Rule(
         name="gcp-timeouts",
         cloud="gcp",
-        why="a task is dispatched again when its deadline passes, while its first run goes on",
+        why="a task is dispatched again when its deadline passes, even if its first run has not ended",
         source="https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues.tasks",
         check=_timeouts,
     ),
