@@ -101,19 +101,19 @@ class Running:
     def until(self, kind: str, **fields: Any) -> Any:
         """The first that was not read yet, of a kind, with these fields; a `say` or a `line` by a part of its text."""
         until = time.monotonic() + SECONDS
-        while (one := self._next(until)) is not None:
-            self.said.append(one)
-            if _fits(one, kind, fields):
-                return one[kind]
+        while (entry := self._next(until)) is not None:
+            self.said.append(entry)
+            if _fits(entry, kind, fields):
+                return entry[kind]
         raise AssertionError(f"it ended without {kind} {fields}: {self.said[-20:]}")
 
     def until_all(self, *wanted: tuple[str, dict[str, Any]]) -> None:
         """Until each of these kinds, with its fields, was seen, in any order; what is wanted twice was seen twice."""
         missing = list(wanted)
         until = time.monotonic() + SECONDS
-        while missing and (one := self._next(until)) is not None:
-            self.said.append(one)
-            seen = [each for each in missing if _fits(one, *each)][:1]
+        while missing and (entry := self._next(until)) is not None:
+            self.said.append(entry)
+            seen = [each for each in missing if _fits(entry, *each)][:1]
             missing = [each for n, each in enumerate(missing) if not seen or n != missing.index(seen[0])]
         assert missing == [], f"it ended without {missing}: {self.said[-20:]}"
 
@@ -130,11 +130,11 @@ class Running:
         return code
 
 
-def _fits(one: dict[str, Any], kind: str, fields: dict[str, Any]) -> bool:
-    found = one.get(kind)
-    if found is None or isinstance(found, str):
-        return found is not None and fields["text"] in found
-    return all(str(value) in str(found.get(name)) for name, value in fields.items())
+def _fits(entry: dict[str, Any], kind: str, fields: dict[str, Any]) -> bool:
+    shown = entry.get(kind)
+    if shown is None or isinstance(shown, str):
+        return shown is not None and fields["text"] in shown
+    return all(str(value) in str(shown.get(name)) for name, value in fields.items())
 
 
 @contextmanager
@@ -173,7 +173,7 @@ def readable(wakeup: Wakeup, seconds: float) -> bool:
 
 def processes(root: Path) -> Sequence[int]:
     """Those that run in the project's folder, by what the system says of them."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
@@ -181,5 +181,5 @@ def processes(root: Path) -> Sequence[int]:
             except OSError:
                 continue
             if inside and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids

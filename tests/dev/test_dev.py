@@ -49,8 +49,8 @@ def test_three_clouds(project):
         settled = {(platform, reason) for platform in PLATFORMS for reason in ("done", "duplicate")}
         settled.remove(("cloudtasks", "duplicate"))  # Cloud Tasks itself drops a second task of one name
         while settled:
-            one = running.until("settled", message_id="m-1")
-            settled -= {(one["platform"], one["reason"])}
+            outcome = running.until("settled", message_id="m-1")
+            settled -= {(outcome["platform"], outcome["reason"])}
         for platform in PLATFORMS:
             send(project, platform, "bad")
             raised = ("line", {"platform": platform, "text": "ValueError: no"})
@@ -65,8 +65,8 @@ def test_three_clouds(project):
 
 def status_without_a_token(project) -> int:
     """What the function of Cloud Tasks answers to anybody else on this machine."""
-    told = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["cloudtasks"]
-    (target,) = parse_qs(urlsplit(told["PEEKLOCK_ORDERS_URL"]).query)["target"]
+    variables = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["cloudtasks"]
+    (target,) = parse_qs(urlsplit(variables["PEEKLOCK_ORDERS_URL"]).query)["target"]
     headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "orders"}
     return requests.post(target, b'{"id": "forged"}', headers=headers, timeout=30).status_code
 
@@ -310,8 +310,8 @@ def test_which_files_are_the_functions(tmp_path):
     project = load(tmp_path)
     code = WatchedCode.of(project, discover(project))
     theirs = ("app/orders.py", "app/lazy.py", "azure/function_app.py", "azure/host.json", "azure/local.settings.json")
-    others = ("data.json", "app/data.json", "pyproject.toml", "scripts/run.py", "azure/data.json")
-    assert [name for name in (*theirs, *others) if code.has(tmp_path / name)] == list(theirs)
+    excluded = ("data.json", "app/data.json", "pyproject.toml", "scripts/run.py", "azure/data.json")
+    assert [name for name in (*theirs, *excluded) if code.has(tmp_path / name)] == list(theirs)
     unknown = WatchedCode.unknown(project)
     assert unknown.has(tmp_path / "scripts/run.py")
     assert not unknown.has(tmp_path / "data.json")

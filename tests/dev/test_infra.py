@@ -113,7 +113,7 @@ def test_a_program_that_changes(project):
     stack = project / "infra/aws/Pulumi.dev.yaml"
     files = {file: file.read_bytes() for file in (project / "infra").rglob("*") if file.is_file()}
     with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:
-        said = "\n".join(str(one.get("say")) for one in running.said)
+        said = "\n".join(str(entry.get("say")) for entry in running.said)
         assert "applied (made in an emulator)\n  aws:cloudwatch/dashboard:Dashboard" in said
         assert "timeout 55 s, batch 10, at once 2" in said
         assert "AWS_ENDPOINT_URL=http://127.0.0.1:" in said
@@ -192,7 +192,7 @@ def test_nothing_reaches_a_cloud(project):
         send(project, "a")
         line = running.until("line", text="told {")["text"]
         seen = json.loads(line.partition("told ")[2])
-        refused = [one["say"] for one in running.said if one.get("say", "").startswith("refused: ")]
+        refused = [entry["say"] for entry in running.said if entry.get("say", "").startswith("refused: ")]
         assert running.end() == 0
     assert refused[0] == "refused: something here asked for sts.amazonaws.com:443, which is not on this machine"
     environment = seen.pop("environment")
@@ -252,7 +252,7 @@ def test_without_the_command(project):
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         ("from peeklock.infra.gcp import App", ["gcp"]),
         ("from peeklock.infra import azure", ["azure"]),
@@ -260,14 +260,14 @@ def test_without_the_command(project):
         ("def main():\n    from pulumi_azure_native import web", ["azure"]),
     ],
 )
-def test_the_clouds_of_a_program(tmp_path, text, found):
+def test_the_clouds_of_a_program(tmp_path, text, expected):
     """By what any of its files imports; those of its environment are not its own."""
     (tmp_path / "Pulumi.yaml").touch()
     (tmp_path / "__main__.py").write_text("import helper\n")
     (tmp_path / "helper.py").write_text(text)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv/other.py").write_text("import pulumi_aws, pulumi_gcp, pulumi_azure_native")
-    assert clouds.clouds_of(tmp_path) == found
+    assert clouds.clouds_of(tmp_path) == expected
 
 
 def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
@@ -281,7 +281,7 @@ def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
 
 def test_what_is_said_of_functions():
     """What is the program's by name, and what is only here with its value."""
-    one = Function(
+    function = Function(
         name="f",
         entry="m.f",
         environment={"A": "redis://me:secret@cloud/0", "B": "b", "HTTPS_PROXY": "http://proxy"},
@@ -291,7 +291,7 @@ def test_what_is_said_of_functions():
         consuming=False,
         changed={"A": "local", "C": "c"},
     )
-    assert list(report.function(one)) == [
+    assert list(report.function(function)) == [
         "\nfunction f: m.f (consuming off: it gets no messages)",
         "  timeout 1.5 s, batch 10, at once 2",
         "  as the program says: B",
@@ -304,11 +304,13 @@ def test_what_is_said_of_functions():
 def test_the_environment_of_a_function(tmp_path):
     """The program's, but for what would lead away from this machine; imports are from the code first."""
     (tmp_path / "src").mkdir()
-    here = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
+    context = LocalContext(code=tmp_path, state=tmp_path, on_line=lambda *_: None)
     base = {"PATH": "/bin", "PYTHONPATH": "/mine", "HTTPS_PROXY": "http://127.0.0.1:1", "HOME": "/nowhere"}
-    given = {"PYTHONPATH": "/its", "HTTPS_PROXY": "http://proxy", "A": "1", "B": "2"}
-    one = Function(name="f", entry="m.f", environment=given, timeout=1, batch=1, concurrency=1, changed={"B": "3"})
-    assert here.environment(base, one, tmp_path / "none") == {
+    program_variables = {"PYTHONPATH": "/its", "HTTPS_PROXY": "http://proxy", "A": "1", "B": "2"}
+    function = Function(
+        name="f", entry="m.f", environment=program_variables, timeout=1, batch=1, concurrency=1, changed={"B": "3"}
+    )
+    assert context.environment(base, function, tmp_path / "none") == {
         **base,
         "PYTHONPATH": f"{tmp_path}:{tmp_path}/src:/its",
         "A": "1",
@@ -372,9 +374,9 @@ def test_what_a_failed_up_comes_to():
 def test_a_printed_secret_is_not_the_error():
     """The exception is, though the program printed something below it."""
     text = FAILED.replace("no attribute 'nope'\n", "no attribute 'nope'\n\n    password=hunter2\n")
-    found = report.failure(text, Path("/shop/infra/aws"), Path("/shop"))
-    assert "AttributeError: 'Queue' object has no attribute 'nope'" in found
-    assert "hunter2" not in found
+    message = report.failure(text, Path("/shop/infra/aws"), Path("/shop"))
+    assert "AttributeError: 'Queue' object has no attribute 'nope'" in message
+    assert "hunter2" not in message
 
 
 def test_where_a_failed_up_is():

@@ -43,8 +43,8 @@ def project(tmp_path):
 def test_the_others_run_without_it(project, tmp_path):
     """What it needs is said before anything starts, and messages to the others are handled. (trials 3.2)"""
     with sample.dev(project, "--no-reload", **without(tmp_path / "hiding", WORKER)) as running:
-        said = [one["say"] for one in running.said if "say" in one]
-        (line,) = [one for one in said if one.startswith("without ")]
+        said = [entry["say"] for entry in running.said if "say" in entry]
+        (line,) = [text for text in said if text.startswith("without ")]
         assert line.startswith("without servicebus: servicebus on this machine needs azure-functions-runtime")
         assert "\n" not in line
         assert said.index(line) == 0
@@ -82,7 +82,7 @@ def test_a_platform_whose_functions_do_not_start(project):
     """Leaves the others running as well, and is said with its reason. (trials 3.2)"""
     (project / "azure" / "host.json").write_text("no json")
     with sample.dev(project, "--no-reload") as running:
-        assert any(one.get("say", "").startswith("without servicebus: ") for one in running.said)
+        assert any(entry.get("say", "").startswith("without servicebus: ") for entry in running.said)
         sample.command(project, "send", "orders", "-", "--platform", "sqs", stdin=b'{"id": "a"}')
         running.until("settled", platform="sqs", reason="done")
         assert running.end() == 0
@@ -140,6 +140,6 @@ def test_what_is_said_on_each_python(monkeypatch, python, hidden, fix):
 def test_here_it_is_installed():
     """In the version that is told to others."""
     check_installed()
-    for one in PINNED.split():
-        name, _, pinned = one.partition("==")
+    for requirement in PINNED.split():
+        name, _, pinned = requirement.partition("==")
         assert version(name) == pinned

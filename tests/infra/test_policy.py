@@ -153,14 +153,14 @@ def test_a_policy_of_one_statement():
 
 def made(type_: str, name: str, refs: dict[str, str] | None = None, **props: Any) -> Resource:
     """A resource by itself. `refs`: the name of the resource that a property comes from."""
-    urns = {key: (f"urn:{other}",) for key, other in (refs or {}).items()}
+    urns = {key: (f"urn:{source}",) for key, source in (refs or {}).items()}
     return Resource(type=type_, name=name, urn=f"urn:{name}", props={"name": name, **props}, refs=urns)
 
 
 def broken(rule: str, *stack: Resource) -> list[str]:
     """Names of the resources that break the rule."""
-    (chosen,) = [one for one in RULES if one.name == rule]
-    return [one.resource.name for one in violations(stack, [chosen])]
+    (chosen,) = [candidate for candidate in RULES if candidate.name == rule]
+    return [violation.resource.name for violation in violations(stack, [chosen])]
 
 
 def mapping(**props: Any) -> Resource:

@@ -476,14 +476,14 @@ def test_a_rule_is_broken_by_what_breaks_it_only(kind, good, bad, place, words):
 @pytest.mark.parametrize(("period", "most"), [(10, 8640), (1800, 48), (3600, 168), (86_400, 7)])
 def test_an_alarm_looks_back_a_day_or_with_periods_of_an_hour_a_week(period, most):
     problems = [rules.problems(ALARM, alarm(period=period, evaluationPeriods=count)) for count in (most, most + 1)]
-    assert [any(said.startswith("evaluationPeriods") for said in found) for found in problems] == [False, True]
+    assert [any(said.startswith("evaluationPeriods") for said in problem) for problem in problems] == [False, True]
 
 
 @pytest.mark.parametrize(("window", "most"), [("PT8H", 6), ("PT12H", 4), ("P1D", 2)])
 def test_the_periods_of_a_query_alert_cover_two_days(window, most):
     problems = [rules.problems(QUERY, query(periods=count, window=window)) for count in (most, most + 1)]
     place = "criteria.allOf[0].failingPeriods.numberOfEvaluationPeriods"
-    assert [any(said.startswith(place) for said in found) for found in problems] == [False, True]
+    assert [any(said.startswith(place) for said in problem) for problem in problems] == [False, True]
 
 
 def test_all_windows_and_frequencies_of_a_metric_alert():

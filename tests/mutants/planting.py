@@ -109,8 +109,8 @@ def _replace_statements(scope: ast.AST, old: list[ast.stmt], new: list[ast.stmt]
         for _, block in ast.iter_fields(node)
         if isinstance(block, list)
         for start in range(len(block) - len(old) + 1)
-        if all(isinstance(one, ast.stmt) for one in block[start : start + len(old)])
-        and [_text(one) for one in block[start : start + len(old)]] == wanted
+        if all(isinstance(statement, ast.stmt) for statement in block[start : start + len(old)])
+        and [_text(statement) for statement in block[start : start + len(old)]] == wanted
     ]
     block, start = _only(places, fault)
     block[start : start + len(old)] = new

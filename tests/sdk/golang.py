@@ -55,10 +55,10 @@ def main(folder: Path, results: Path) -> int:
 
 def emulator(tier: str) -> ServiceBusEmulator:
     """Return an emulator with the entities that the SDK's test-resources.bicep makes."""
-    made = ServiceBusEmulator(host=HOSTS[tier], port=5671, http_port=443, tls=True, tier=tier, policies=POLICIES)
-    made.add_queue("testQueue")
-    made.add_queue("testQueueWithSessions", requires_session=True)
-    return made
+    bus = ServiceBusEmulator(host=HOSTS[tier], port=5671, http_port=443, tls=True, tier=tier, policies=POLICIES)
+    bus.add_queue("testQueue")
+    bus.add_queue("testQueueWithSessions", requires_session=True)
+    return bus
 
 
 def environment(folder: Path, emulators: Mapping[str, ServiceBusEmulator]) -> dict[str, str]:

@@ -57,14 +57,14 @@ class Preparer:
     def __call__(self, test: Callable[..., Any]) -> Callable[..., Any]:
         if inspect.iscoroutinefunction(test):
 
-            async def prepared(instance: object, **given: Any) -> None:
-                with self._supply(given) as more:
-                    await test(instance, **_accepted(test, {**given, **more}))
+            async def prepared(instance: object, **arguments: Any) -> None:
+                with self._supply(arguments) as more:
+                    await test(instance, **_accepted(test, {**arguments, **more}))
         else:
 
-            def prepared(instance: object, **given: Any) -> None:
-                with self._supply(given) as more:
-                    test(instance, **_accepted(test, {**given, **more}))
+            def prepared(instance: object, **arguments: Any) -> None:
+                with self._supply(arguments) as more:
+                    test(instance, **_accepted(test, {**arguments, **more}))
 
         functools.update_wrapper(prepared, test)
         del prepared.__wrapped__
@@ -74,7 +74,7 @@ class Preparer:
 
 def _accepted(test: Callable[..., Any], values: Mapping[str, Any]) -> dict[str, Any]:
     parameters = inspect.signature(test).parameters
-    everything = any(one.kind is one.VAR_KEYWORD for one in parameters.values())
+    everything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return {name: value for name, value in values.items() if everything or name in parameters}
 
 
@@ -82,9 +82,11 @@ def _what_pytest_supplies(test: Callable[..., Any]) -> inspect.Signature:
     """Return the signature without what preparers supply: pytest takes each parameter for a fixture."""
     parameters = inspect.signature(test).parameters.values()
     kept = [
-        one for one in parameters if not one.name.startswith("servicebus_") and one.kind is one.POSITIONAL_OR_KEYWORD
+        parameter
+        for parameter in parameters
+        if not parameter.name.startswith("servicebus_") and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
     ]
-    rest = inspect.Parameter("given", inspect.Parameter.VAR_KEYWORD)
+    rest = inspect.Parameter("arguments", inspect.Parameter.VAR_KEYWORD)
     return inspect.Signature([*kept, rest])
 
 
@@ -105,7 +107,7 @@ def reachable(bus: ServiceBusEmulator) -> Iterator[None]:
 
 
 @contextmanager
-def namespace(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def namespace(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """An empty one, by all the names that tests have for its parts."""
     with ServiceBusEmulator(tls=True, policies=POLICIES) as bus, reachable(bus):
         yield {
@@ -121,9 +123,9 @@ def namespace(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 @contextmanager
-def managed(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def managed(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """A namespace for administration clients: its address leads to the port of the management API."""
-    with namespace(given) as parts:
+    with namespace(arguments) as parts:
         bus = _bus(parts)
         trusting = ssl.create_default_context(cafile=bus.certificate)
         with (
@@ -137,8 +139,8 @@ def managed(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             }
 
 
-def _bus(given: Mapping[str, Any]) -> ServiceBusEmulator:
-    bus = given["servicebus_namespace"].bus
+def _bus(arguments: Mapping[str, Any]) -> ServiceBusEmulator:
+    bus = arguments["servicebus_namespace"].bus
     assert isinstance(bus, ServiceBusEmulator)
     return bus
 
@@ -151,7 +153,7 @@ def _properties(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def group(**_options: object) -> Preparer:
-    return Preparer(lambda _given: _constant())
+    return Preparer(lambda _arguments: _constant())
 
 
 def namespaces(**_options: object) -> Preparer:
@@ -170,12 +172,12 @@ def _constant(**values: object) -> Iterator[Mapping[str, Any]]:
 def _entity(kind: str, parameter: str) -> Callable[..., Preparer]:
     def preparer(**options: Any) -> Preparer:
         @contextmanager
-        def supply(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+        def supply(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             name = f"{parameter.removeprefix('servicebus_')}{next(_NUMBERS)}"
-            topic = f"{given['servicebus_topic'].name}/Subscriptions/" if kind == "Subscription" else ""
+            topic = f"{arguments['servicebus_topic'].name}/Subscriptions/" if kind == "Subscription" else ""
             lock = {"lock_duration": "PT60S" if kind == "Subscription" else "PT30S"}  # the preparers' own defaults
             properties = {} if kind == "Topic" else _properties({**lock, **options})
-            _bus(given).entities.add(kind, topic + name, properties)
+            _bus(arguments).entities.add(kind, topic + name, properties)
             yield {options.get("parameter_name", parameter): SimpleNamespace(name=name)}
 
         return Preparer(supply)
@@ -190,8 +192,8 @@ def _rule(parameter: str) -> Callable[..., Preparer]:
         policy = "RootManageSharedAccessKey" if "Manage" in access_rights else access_rights[0]
 
         @contextmanager
-        def supply(given: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-            path = f";EntityPath={given['servicebus_queue'].name}" if "queue" in parameter else ""
+        def supply(arguments: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+            path = f";EntityPath={arguments['servicebus_queue'].name}" if "queue" in parameter else ""
             yield {f"{parameter}_connection_string": connection_string(policy) + path}
 
         return Preparer(supply)

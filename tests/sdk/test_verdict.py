@@ -16,36 +16,36 @@ PASSES = {"a.py::test_passes": {"outcome": "passed"}}
 
 
 def test_a_good_run() -> None:
-    found = verdict.judge({**NEVER, **PASSES, "a.py::test_skipped": {"outcome": "skipped"}}, TABLE)
-    assert found.good
-    assert (found.passed, found.skipped, found.expected, found.failed) == (1, 1, 1, {})
+    result = verdict.judge({**NEVER, **PASSES, "a.py::test_skipped": {"outcome": "skipped"}}, TABLE)
+    assert result.good
+    assert (result.passed, result.skipped, result.expected, result.failed) == (1, 1, 1, {})
 
 
 def test_a_failure() -> None:
-    found = verdict.judge({**NEVER, **PASSES, "a.py::test_b": {"outcome": "failed", "why": "E  1 ==\n 2"}}, TABLE)
-    assert not found.good
-    assert found.failed == {"a.py::test_b": "E 1 == 2"}
+    result = verdict.judge({**NEVER, **PASSES, "a.py::test_b": {"outcome": "failed", "why": "E  1 ==\n 2"}}, TABLE)
+    assert not result.good
+    assert result.failed == {"a.py::test_b": "E 1 == 2"}
 
 
 def test_what_passes_though_it_cannot() -> None:
-    found = verdict.judge({**PASSES, "a.py::test_never": {"outcome": "passed"}}, TABLE)
-    assert not found.good
-    assert found.now_pass == ("a.py::test_never",)
+    result = verdict.judge({**PASSES, "a.py::test_never": {"outcome": "passed"}}, TABLE)
+    assert not result.good
+    assert result.now_pass == ("a.py::test_never",)
 
 
 @pytest.mark.parametrize("outcome", ["passed", "failed"])
 def test_what_depends_on_the_machine(outcome: str) -> None:
     table = Table(files=(), slow=(), cannot={}, depends={"a.py::test_slow": "why"})
-    found = verdict.judge({**PASSES, "a.py::test_slow": {"outcome": outcome}}, table)
-    assert (found.good, found.passed, found.failed) == (True, 1, {})
+    result = verdict.judge({**PASSES, "a.py::test_slow": {"outcome": outcome}}, table)
+    assert (result.good, result.passed, result.failed) == (True, 1, {})
     assert verdict.judge(PASSES, table).unknown == ("a.py::test_slow",)
     assert table.of(["b.py"]).depends == {}
 
 
 def test_what_was_not_run() -> None:
-    found = verdict.judge(PASSES, TABLE)
-    assert not found.good
-    assert found.unknown == ("a.py::test_never",)
+    result = verdict.judge(PASSES, TABLE)
+    assert not result.good
+    assert result.unknown == ("a.py::test_never",)
     assert not verdict.judge({}, Table(files=(), slow=(), cannot={})).good
 
 

@@ -67,25 +67,25 @@ def name(node: str) -> str:
 
 def results(path: Path) -> dict[str, dict[str, str]]:
     """Return the last result of each test, by name; a test that failed in any phase has failed."""
-    found: dict[str, dict[str, str]] = {}
+    last_results: dict[str, dict[str, str]] = {}
     for line in path.read_text().splitlines() if path.exists() else ():
         result = json.loads(line)
         key = name(result["test"])
-        if found.get(key, {}).get("outcome") != "failed":
-            found[key] = result
-    return found
+        if last_results.get(key, {}).get("outcome") != "failed":
+            last_results[key] = result
+    return last_results
 
 
-def judge(found: Mapping[str, Mapping[str, str]], table: Table) -> Verdict:
-    outcomes = {key: result["outcome"] for key, result in found.items() if key not in table.depends}
-    failed = {key: _short(found[key].get("why", "")) for key, outcome in outcomes.items() if outcome == "failed"}
+def judge(last_results: Mapping[str, Mapping[str, str]], table: Table) -> Verdict:
+    outcomes = {key: result["outcome"] for key, result in last_results.items() if key not in table.depends}
+    failed = {key: _short(last_results[key].get("why", "")) for key, outcome in outcomes.items() if outcome == "failed"}
     return Verdict(
         passed=_count(outcomes.values(), "passed"),
         skipped=_count(outcomes.values(), "skipped"),
         expected=len(failed.keys() & table.cannot.keys()) + _count(outcomes.values(), "xfailed"),
         failed={key: why for key, why in failed.items() if key not in table.cannot},
         now_pass=tuple(key for key in table.cannot if outcomes.get(key) == "passed"),
-        unknown=tuple(key for key in (*table.cannot, *table.depends) if key not in found),
+        unknown=tuple(key for key in (*table.cannot, *table.depends) if key not in last_results),
     )
 
 
