@@ -1,5 +1,5 @@
-"""What Pub/Sub refuses to publish, in the service's own words where somebody has shown them; Google's emulator takes most
-of it.
+"""Limits of Pub/Sub on what it publishes, with the service's own messages where somebody has shown them; Google's
+emulator takes most of it.
 
 The limits: https://cloud.google.com/pubsub/quotas#resource_limits, and the comments of PubsubMessage and PublishRequest in
 google-cloud-pubsub; read 2026-12.

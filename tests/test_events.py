@@ -58,7 +58,7 @@ def test_there_are_enough_of_each():
 
 
 def test_the_digests_of_sqs_samples_are_right():
-    """As SQS would compute them over the body."""
+    """The digests are those that SQS computes over the body."""
     for sample in SAMPLES:
         for record in sample.event.get("Records", ()):
             assert hashlib.md5(record["body"].encode()).hexdigest() == record["md5OfBody"], sample.name

@@ -309,7 +309,7 @@ def test_no_record(world, keys, report):
 
 
 def test_by_the_message_id(world, report):
-    """Of a consumer without a key: no other message has that record."""
+    """A consumer without a key has a record by message id, which no other message has."""
     deliver(by_key(nothing, key=None), ORDER, store=world.store, id="a/b")
     facts = report("show", "orders#a/b")
     assert (facts["state"], list(facts["next"])) == ("done", ["the message"])
@@ -324,7 +324,7 @@ def checking(result: str) -> Callable[[dict[str, Any]], str]:
 
 
 def test_what_a_record_keeps(world, keys, report):
-    """Its result, cut for a person; and that another body is refused, which it then is."""
+    """The record shows the result, cut for a person, and that another body is refused, which it then is."""
     handler = checking("r" * 300)
     deliver(handler, ORDER, store=world.store)
     out = keys("show", KEY)[1]
@@ -350,7 +350,7 @@ def test_the_hash_of_another_release(world, keys):
 
 
 def test_any_script_and_no_control(world, keys, report):
-    """What a producer put into a key or an id cannot move the cursor."""
+    """A producer's text in a key or an id cannot move the cursor."""
     for key in ("注文-7", "é#/ü", "\x1b[2J"):
         deliver(by_key(nothing), {"id": key}, store=world.store, id="\x1b[2J")
         code, out, _ = keys("show", f"orders/{key}")
@@ -359,7 +359,7 @@ def test_any_script_and_no_control(world, keys, report):
 
 
 def test_forgotten(world, keys, report):
-    """Its next delivery is the first."""
+    """The next delivery of the message is the first."""
     deliver(by_key(nothing), ORDER, store=world.store, attempt=2)
     code, out, _ = keys("forget", KEY, "--yes")
     assert code == 0
@@ -442,7 +442,7 @@ def test_it_says_what_is_lost(world, handler, loss):
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_it_has_changed_meanwhile(world, report, as_json):
-    """What was agreed to was another record: it is shown again, and kept."""
+    """The user agreed to forget another record: the new one is shown, and kept."""
     deliver(by_key(fail), ORDER, store=world.store)
     argv = ("forget", KEY, "--store", world.url, *(["--json"] if as_json else []))
     with at_a_terminal(*argv) as (process, answer, _):

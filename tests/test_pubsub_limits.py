@@ -1,4 +1,4 @@
-"""What the doubles of Pub/Sub refuse: at each limit, and one beyond it."""
+"""Refusals of the doubles of Pub/Sub: at each limit, and one beyond it."""
 
 from __future__ import annotations
 

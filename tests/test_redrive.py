@@ -108,7 +108,7 @@ MENDED = {
 
 @pytest.mark.parametrize("bad", [*BAD, "late"], ids=lambda bad: bad[:10])
 def test_a_line_that_is_no_dead_letter_is_named(tmp_path, capsys, bad):
-    """By its number in the file, where empty lines count too; and none of the good ones is sent."""
+    """The error has the line's number in the file, where empty lines count too; and none of the good ones is sent."""
     good = OutgoingMessage(body=b"{}", lineage=Lineage(id="m-1", generation=1), dead_letter=True)
     FileSender(str(tmp_path / "a.jsonl")).send([good, good])
     first, two = (tmp_path / "a.jsonl").read_text().splitlines()

@@ -133,7 +133,7 @@ def test_json_for_machines():
 
 
 def test_times_and_attempt():
-    """What was done is a duplicate; the last attempt is exhausted; with an envelope too."""
+    """A message that was done is a duplicate; the last attempt is exhausted; with an envelope too."""
     _, out, _ = run("events/sqs/single.json", "--times", "2")
     assert "sqs/single (2)" in out
     assert "1 done, 1 duplicate" in out
@@ -257,7 +257,7 @@ def test_an_event_that_is_refused():
 
 
 def test_a_bound_entry_is_a_handler_too():
-    """Its own envelope is opened."""
+    """The entry's own envelope is opened."""
     assert run("events/sqs/single.json", "--handler", "tests.bound_entry:handler")[0] == 0
     assert "1 done, 1 invalid" in run("events/sqs/sns.json", "--handler", "tests.bound_entry:unwrapping")[1]
 
@@ -426,7 +426,7 @@ def test_all_events_that_cannot_be_read_are_named(events):
 
 
 def test_an_expected_file_that_cannot_be(events):
-    """Its own name is in the error; unknown names and wrong types are refused, since they would be ignored."""
+    """The error has the file's own name; unknown names and wrong types are refused, since they would be ignored."""
     expected = events / "single.expected.json"
     for text, fix in (
         ("{", "single.expected.json: not JSON"),

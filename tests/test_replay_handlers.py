@@ -43,7 +43,7 @@ def project(tmp_path) -> Path:
 
 @dataclass
 class Done:
-    """What a command came to."""
+    """Result of a command."""
 
     returncode: int
     stdout: str

@@ -1,4 +1,4 @@
-"""What a terminal is shown of messages, exceptions, functions and other processes."""
+"""Text of messages, exceptions, functions and other processes on a terminal."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_a_datagram_that_makes_no_sense(data):
 
 
 def test_replay(tmp_path, monkeypatch, capsys):
-    """Of an event's ids and a handler's exception, for people and for machines. (trials 2.6)"""
+    """An event's ids and a handler's exception are shown safely to people and machines. (trials 2.6)"""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "screened.py").write_text(
@@ -154,8 +154,8 @@ def test_errors_of_commands(capsys):
 
 
 def test_the_lines_of_a_record(tmp_path):
-    """What the screen shows already is left out, line by line: the traceback below it is not. Lambda's client indents with
-    spaces that do not break. (trials 3.3)"""
+    """Lines that the screen shows already are left out, one by one: the traceback below is not. Lambda's client indents
+    with spaces that do not break. (trials 3.3)"""
 
     class Shown(Lines):
         def line(self, platform: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What `peeklock send` refuses, and what it says of an address; `--redrive` is in test_redrive.py."""
+"""Refusals of `peeklock send`, and its messages about addresses; `--redrive` is in test_redrive.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the types of a user's code become, by two checkers."""
+"""Types of a user's code, by two checkers."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ LINES = {
     "5.20": "--skip-preview took the consumer from a protected stack",
     "6": "planted faults that no test noticed",
 }
-"""What was wrong, by its number."""
+"""Faults that the trials found, by number."""
 
 _MARK = re.compile(r"\(trials ([\d., ]+)\)")
 

@@ -31,7 +31,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 class Kind(StrEnum):
-    """What a client meets."""
+    """Fault that a client meets."""
 
     SILENT = "silent"
     """The connection is accepted; nothing is answered."""
@@ -44,7 +44,7 @@ class Kind(StrEnum):
     TLS = "tls"
     """The server's part of the TLS handshake begins and never ends."""
     METADATA = "metadata"
-    """As Google's metadata server, which says that it is there and never gives a token."""
+    """Imitation of Google's metadata server, which says that it is there and never gives a token."""
     RESOLVER = "resolver"
     """A name server that answers no query, over UDP."""
 

@@ -41,7 +41,7 @@ class Case:
 
 
 def run_all(cases: Mapping[str, Case]) -> dict[str, dict[str, Any]]:
-    """What each case tells, by its name; `{"hangs": True}` for one that tells nothing."""
+    """Return the result of each case, by name; `{"hangs": True}` for a case that returns nothing."""
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(cases, pool.map(_run, cases.values()), strict=True))
 

@@ -50,7 +50,7 @@ for _name in SDKS:
 
 
 def _read_models() -> None:
-    """What boto3 reads before its first call of a service: megabytes of JSON."""
+    """Read the data that boto3 loads before its first call of a service: megabytes of JSON."""
     session = botocore.session.get_session()
     loader = session.get_component("data_loader")
     for service in ("sqs", "dynamodb"):
@@ -129,7 +129,7 @@ class Scene:
             raise ValueError("on purpose")
 
     def time(self, act: Callable[[], object]) -> dict[str, Any]:
-        """What `act` answers or raises, and all that was noticed meanwhile."""
+        """Return what `act` answers or raises, and all that was noticed meanwhile."""
         began = time.monotonic()
         try:
             answer = act()

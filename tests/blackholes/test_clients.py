@@ -23,8 +23,8 @@ SECONDS = 20.0
 """Any client has given up by then: one call with its tries, and the pauses between them."""
 
 PATIENT = ("drip", "dns")
-"""What no time-out of a client ends: each byte begins it anew, and the system's own resolver has its own. An event is
-answered all the same, and a producer's `send`."""
+"""Faults that no time-out of a client ends: each byte begins it anew, and the system's own resolver has its own. An
+event is answered all the same, and so is a producer's `send`."""
 
 
 def clients(doors: Any, scene: str, stack: ExitStack) -> dict[str, Case]:

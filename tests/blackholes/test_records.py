@@ -12,7 +12,7 @@ DEAD = {"PEEKLOCK_ORDERS_DEAD_LETTER": "memory://dead"}
 
 
 def test_a_file_that_another_process_writes_to_gives_the_messages_back(tmp_path):
-    """Its transaction does not end. (trials 1.15)"""
+    """The other process's transaction does not end. (trials 1.15)"""
     path = tmp_path / "keys.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")

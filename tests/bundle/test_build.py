@@ -49,7 +49,7 @@ def wheels(tmp_path_factory) -> Path:
 
 
 def lock(wheels: Path, *names: str) -> str:
-    """Of every wheel with one of these names."""
+    """Return a lock of every wheel with one of these names."""
     named = sorted(path for path in wheels.iterdir() if path.name.partition("-")[0] in names)
     pins: dict[str, list[str]] = {}
     for text in (kit.pin(path) for path in named):
@@ -124,7 +124,7 @@ def test_the_same_bytes_each_time(bundled, tmp_path, platform):
 
 
 def test_the_same_bytes_by_either_installer(bundled):
-    """What they leave beside the packages is left out."""
+    """Files that an installer leaves beside the packages are left out."""
     assert bundled(installer="pip", where="1").data == bundled(installer=UV, where="2").data
 
 
@@ -247,7 +247,7 @@ def test_the_budget(bundled):
 
 
 def test_limits_of_the_cloud(bundled):
-    """What Lambda does not take is refused; what goes through a bucket is said."""
+    """A bundle that Lambda does not take is refused; one that goes through a bucket is reported."""
     bundle = bundled(most=1000, direct=1000)
     assert "and Lambda takes 0.0 MB: leave out" in bundle.problems[0]
     assert "uploads it to a bucket" in bundle.notes[0]
@@ -255,7 +255,7 @@ def test_limits_of_the_cloud(bundled):
 
 
 def test_only_some_folders(bundled):
-    """Of a package's data."""
+    """`only` chooses among a package's data."""
     with inside(bundled(more='only = { "everywhere/data" = ["a"] }')) as files:
         assert [name for name in files.namelist() if name.startswith("everywhere/")] == ["everywhere/data/a/x"]
 
@@ -269,7 +269,7 @@ def test_no_wheel_for_the_target(bundled, installer):
 
 @pytest.mark.parametrize("platform", ["aws", "azure", "gcp"])
 def test_the_command_that_makes_a_lock(tmp_path, wheels, platform, monkeypatch):
-    """As it is printed, it makes a lock of which a bundle can be built: of wheels, with hashes, without peeklock."""
+    """The printed command makes a lock of which a bundle can be built: of wheels, with hashes, without peeklock."""
     folder = kit.project(tmp_path / "p", platform, lock="planted")
     (folder / "lock.txt").unlink()
     (folder / "requirements.in").write_text("peeklock\nplanted\n")

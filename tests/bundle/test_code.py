@@ -18,7 +18,7 @@ from tests.bundle import kit
 
 
 def own(files: Mapping[str, str]) -> dict[str, Entry]:
-    """Of the project, with each source below `src/`."""
+    """Return entries of the project, with each source below `src/`."""
     return {path: Entry(part="app", data=text.encode(), source=f"src/{path}") for path, text in files.items()}
 
 
@@ -98,7 +98,7 @@ BUNDLED = {
 def problems(
     text: str, path: str = "app/work.py", cloud: str = "azure", more: Mapping[str, Entry] | None = None
 ) -> list[str]:
-    """Of one more module of the project."""
+    """Return the problems that one more module of the project causes."""
     packages = TARGETS[cloud].packages
     laid = {
         where if entry.source or entry.part == "peeklock" else f"{packages}/{where}".lstrip("/"): entry
@@ -210,7 +210,7 @@ def test_what_the_platform_has():
 
 
 def test_what_a_python_has_no_more(monkeypatch):
-    """By the target's own version, whatever this one has."""
+    """The target's own version decides, whatever this Python has."""
     monkeypatch.setattr(sys, "stdlib_module_names", frozenset({"cgi", "imp", "json", "annotationlib"}))
     assert problems("import cgi", cloud="azure") == []
     assert "Python 3.13 on aws has no module cgi" in problems("import cgi", cloud="aws")[0]

@@ -1,4 +1,4 @@
-"""What the names in a project's modules are bound to, as it is read from their text."""
+"""Names in a project's modules, and what they are bound to according to the text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support import ROOT
 
 
 def read(files: Mapping[str, str]) -> dict[str, object]:
-    """By names; `kind:queue` for what is known."""
+    """Return what each name is bound to: `kind:queue` where that is known."""
     every = {path: Entry(part="app", data=text.encode(), source=path) for path, text in files.items()}
     found_entries = entries.entries(code.modules(every, TARGETS["aws"]))
     return {name: entry and f"{entry['kind']}:{entry['queue']}" for name, entry in found_entries.items()}

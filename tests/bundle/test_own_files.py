@@ -55,7 +55,8 @@ TAKEN = {"app/main.py", "app/new.py", "app/deep/rates.csv"}
 
 @pytest.mark.parametrize("repository", [True, False])
 def test_what_git_ignores_stays_out(tmp_path, repository):
-    """By the rules of each folder, also in a copy without its repository; what was added all the same is in. (trials 5.17)"""
+    """The rules of each folder apply, also in a copy without its repository; a file that was added all the same is in.
+    (trials 5.17)"""
     folder = written(tmp_path, IGNORED)
     if repository:
         git(folder, "init")
@@ -66,7 +67,7 @@ def test_what_git_ignores_stays_out(tmp_path, repository):
 
 
 def test_rules_around_the_project(tmp_path):
-    """Of the repository that the project is a folder of, and of one on this machine alone."""
+    """The rules of a repository around the project apply, and those of this machine alone."""
     git(tmp_path, "init")
     written(tmp_path, {".gitignore": "*.secret\n", ".git/info/exclude": "mine.txt\n"})
     folder = written(tmp_path / "service", {"app/a.secret": "", "app/mine.txt": "", "app/b.py": ""})
@@ -226,7 +227,7 @@ def test_what_only_speaks_of_keys_is_none(name, text):
 
 
 def test_a_link_to_a_secret(tmp_path):
-    """By another name, within the project. (trials 5.17)"""
+    """A link within the project gives the secret another name. (trials 5.17)"""
     folder = written(tmp_path, {"app/main.py": "", "prod.env": "A=b", ".gitignore": "mine.txt\n", "mine.txt": ""})
     (folder / "app" / "settings.txt").symlink_to("../prod.env")
     with pytest.raises(ConfigError, match=r"app/settings\.txt looks like a secret, by its name"):
@@ -248,7 +249,8 @@ def test_what_no_function_needs(tmp_path):
 
 
 def test_the_command_lists_them(tmp_path, capsys):
-    """By their paths in the bundle, with nothing built and nothing fetched: the lock names what is nowhere. (trials 5.17)"""
+    """Files are listed by their paths in the bundle, with nothing built or fetched: the lock names a package that does
+    not exist. (trials 5.17)"""
     folder = kit.project(tmp_path / "p", lock="nowhere==1.0 \\\n    --hash=sha256:00\n", more='exclude = ["*.txt"]\n')
     written(folder, {"app/notes.txt": ""})
     before = Path.cwd()

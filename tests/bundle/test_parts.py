@@ -1,4 +1,4 @@
-"""What is in a bundle and what is not, as pure functions of files."""
+"""Contents of a bundle, as pure functions of files."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_two_files_in_one_place(tmp_path):
 
 
 def installed(folder: Path, files: dict[str, bytes]) -> Path:
-    """As an installer leaves it: one distribution with these files."""
+    """Write one distribution with these files, as an installer leaves it."""
     info = "Planted_It-2.0.dist-info"
     every = {**files, f"{info}/METADATA": b"Name: x", f"{info}/RECORD": b"", f"{info}/INSTALLER": b"uv"}
     every[f"{info}/entry_points.txt"] = every[f"{info}/licenses/LICENSE"] = b""
@@ -207,7 +207,7 @@ NOT_NEEDED = {
     ],
 )
 def test_third_party_packages(tmp_path, code, kept):
-    """What is imported or read at run time; metadata only where some code asks for it."""
+    """Files that are imported or read at run time are kept; metadata only where some code asks for it."""
     files = third_party.read(installed(tmp_path, {**NEEDED, **NOT_NEEDED, "planted/version.py": code}))
     metadata = {"Planted_It-2.0.dist-info/METADATA", "Planted_It-2.0.dist-info/entry_points.txt"}
     assert set(files) == {*NEEDED, "planted/version.py", *(metadata if kept else ())}
@@ -239,7 +239,7 @@ SERVICES = kit.entries(data__sqs__a=b"", data__s3__a=b"", data__index=b"", data2
 
 
 def test_only_some_folders_of_a_folder():
-    """Its files stay, and what lies elsewhere."""
+    """The folder's own files stay, and so does what lies elsewhere."""
     assert set(third_party.only(SERVICES, {"data": ["sqs"]})) == {"data/sqs/a", "data/index", "data2/s3/a", "other"}
     assert set(third_party.only(SERVICES, {"data": [], "data2": ["s3"]})) == {"data/index", "data2/s3/a", "other"}
     assert third_party.only(SERVICES, {}) == SERVICES

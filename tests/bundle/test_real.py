@@ -170,7 +170,8 @@ def test_google(tmp_path):
 
 @pytest.mark.parametrize("cloud", ["aws", "azure", "gcp"])
 def test_for_the_cloud(cloud):
-    """As `peeklock bundle` makes it: within its budget, which is not twice of what is needed; the same bytes twice."""
+    """The bundle is within its budget, which is less than twice the size that is needed, and two builds have the same
+    bytes."""
     with installers():
         first, second = (
             build(load(ROOT, cloud), TARGETS[cloud], tool(TARGETS[cloud]), lambda _: None) for _ in range(2)

@@ -40,7 +40,8 @@ SQS, TASKS = runner("sqs", *NAMES), runner("cloudtasks", *NAMES)
 
 
 def test_a_queue_of_another_platform():
-    """Its address there and what a client needs, and nothing else of that platform."""
+    """The function gets the queue's address on the other platform and what a client needs, and nothing else of that
+    platform."""
     code = found(NAMES, sqs=("orders",), cloudtasks=("mails",))
     assert variables_across([SQS, TASKS], code) == {
         "sqs": {"CLOUDTASKS_CLIENT": "here", "PEEKLOCK_MAILS_URL": "cloudtasks://mails"},

@@ -64,7 +64,7 @@ def test_three_clouds(project):
 
 
 def status_without_a_token(project) -> int:
-    """What the function of Cloud Tasks answers to anybody else on this machine."""
+    """Return the status that the function of Cloud Tasks answers to any other process on this machine."""
     variables = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["cloudtasks"]
     (target,) = parse_qs(urlsplit(variables["PEEKLOCK_ORDERS_URL"]).query)["target"]
     headers = {"X-CloudTasks-TaskName": "t-1", "X-CloudTasks-QueueName": "orders"}
@@ -280,8 +280,9 @@ def mail(order: dict) -> None:
 
 
 def test_across_clouds_and_crashes(tmp_path):
-    """What is sent to a queue that another platform alone consumes arrives there, which is said; so is what nobody consumes,
-    and the end of a function's process. `peeklock send` needs no platform for such a queue. (trials 3.3)"""
+    """A message to a queue that only another platform consumes arrives there. The output says so, and it names queues
+    that nobody consumes and the end of a function's process. `peeklock send` needs no platform for such a queue.
+    (trials 3.3)"""
     sample.write(tmp_path, **ACROSS)
     with sample.dev(tmp_path, "--no-reload") as running:
         said = [row["say"] for row in running.said if "say" in row]
@@ -304,8 +305,8 @@ def test_across_clouds_and_crashes(tmp_path):
 
 
 def test_which_files_are_the_functions(tmp_path):
-    """What was imported, other Python files of its packages, and the settings of a function app; while nothing loads, every
-    Python file. (trials 3.3)"""
+    """The files are the imported ones, other Python files of their packages, and the settings of a function app; while
+    nothing loads, every Python file. (trials 3.3)"""
     sample.write(tmp_path)
     project = load(tmp_path)
     code = WatchedCode.of(project, discover(project))

@@ -108,8 +108,8 @@ def send(project, name: str) -> None:
 @pytest.mark.servers
 @pytest.mark.timeout(180)
 def test_a_program_that_changes(project):
-    """Its functions have the numbers that it gave them; when it changes it is applied anew, and while that fails, what runs
-    serves on. The files of the project stay as they are."""
+    """Functions have the numbers of the program. A changed program is applied anew; while that fails, the running
+    functions go on. The files of the project stay as they are."""
     stack = project / "infra/aws/Pulumi.dev.yaml"
     files = {file: file.read_bytes() for file in (project / "infra").rglob("*") if file.is_file()}
     with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:
@@ -261,7 +261,7 @@ def test_without_the_command(project):
     ],
 )
 def test_the_clouds_of_a_program(tmp_path, text, expected):
-    """By what any of its files imports; those of its environment are not its own."""
+    """The imports of all the program's files decide; files of its virtual environment do not count."""
     (tmp_path / "Pulumi.yaml").touch()
     (tmp_path / "__main__.py").write_text("import helper\n")
     (tmp_path / "helper.py").write_text(text)
@@ -280,7 +280,7 @@ def test_a_cloud_whose_sdk_is_missing(monkeypatch, tmp_path):
 
 
 def test_what_is_said_of_functions():
-    """What is the program's by name, and what is only here with its value."""
+    """The program's variables are shown by name only; those that exist only here with their value."""
     function = Function(
         name="f",
         entry="m.f",
@@ -455,7 +455,7 @@ def test_handlers_that_are_not_imported(tmp_path):
 
 
 def test_queues_that_no_function_of_a_program_consumes():
-    """By their declared names, where the code is known; a program that is not of peeklock.infra has none."""
+    """Queues have their declared names where the code is known; a program that does not use peeklock.infra has none."""
     orders = deployed(environment={**OWN, "PEEKLOCK_AUDIT_URL": "v", "PAGE_URL": "x"})
     imported = Imported(queues={"PEEKLOCK_AUDIT_URL": "audit-log"})
     (line,) = idle_queues([orders], {"PEEKLOCK_MAILS_URL": "w"}, imported)
@@ -473,7 +473,8 @@ def test_what_to_try():
 @pytest.mark.servers
 @pytest.mark.timeout(180)
 def test_a_failed_up_is_mended(project):
-    """By the correction of any of its files, though the run that failed has loaded few of them; what ran goes on."""
+    """Correcting any of the program's files is enough, though the failed run loaded few of them; functions that ran go
+    on."""
     code, entry = project / "app/orders.py", project / "app/aws.py"
     text, bound = code.read_text(), entry.read_text()
     with sample.dev(project, "--infra", "infra/aws", **pulumi()) as running:

@@ -41,7 +41,8 @@ def project(tmp_path):
 
 
 def test_the_others_run_without_it(project, tmp_path):
-    """What it needs is said before anything starts, and messages to the others are handled. (trials 3.2)"""
+    """The missing requirement is reported before anything starts, and messages to the other platforms are handled.
+    (trials 3.2)"""
     with sample.dev(project, "--no-reload", **without(tmp_path / "hiding", WORKER)) as running:
         said = [entry["say"] for entry in running.said if "say" in entry]
         (line,) = [text for text in said if text.startswith("without ")]
@@ -57,7 +58,7 @@ def test_the_others_run_without_it(project, tmp_path):
 
 
 def test_alone_it_is_an_error(project, tmp_path):
-    """Of one line, with nothing started. (trials 3.2)"""
+    """The error is one line, and nothing is started. (trials 3.2)"""
     ran = sample.command(project, "dev", "servicebus", **without(tmp_path / "hiding", WORKER))
     (line,) = ran.stderr.decode().strip().splitlines()
     assert ran.returncode == 2

@@ -49,7 +49,8 @@ with opened(Path(sys.argv[1]), Heard()) as state:
 
 
 def test_a_run_that_was_killed(tmp_path):
-    """Its process id may be another's by now: the lock ends with the process. Its stores are removed."""
+    """The process id may belong to another process by now: the lock ends with the process. The stores of the killed run
+    are removed."""
     process = subprocess.Popen([sys.executable, "-c", HOLDING, str(tmp_path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     with process.stdout:
@@ -170,7 +171,8 @@ def test_names_that_do_not_exist(tmp_path):
 
 
 def test_a_signal_is_seen_while_the_main_thread_waits():
-    """What it waits for can be ended, such as a command that hangs; the stop itself is in order."""
+    """A call that the main thread waits for, such as a command that hangs, can be ended; the stop itself is in
+    order."""
     calls: list[str] = []
     with until_stopped(lambda: calls.append("stop")) as wakeup:
         assert not wakeup.stopping()

@@ -23,7 +23,7 @@ PLACE = "projects/p/locations/l"
 QUEUE = f"{PLACE}/queues/orders"
 TOKEN = {"service_account_email": "invoker@p.iam.gserviceaccount.com", "audience": "https://orders.example.com"}
 SECONDS = 30
-"""Of real time, for what takes milliseconds on a machine that does nothing else."""
+"""Longest wait in real time, for what takes milliseconds on an idle machine."""
 
 
 class World:
@@ -41,7 +41,7 @@ class World:
         port = free_port()
         self.target = f"http://127.0.0.1:{port}/"
         self.lines: list[str] = []
-        """What the function printed."""
+        """Lines that the function printed."""
         environ = {**os.environ, **self._variables(), "WORKERS": "1", "THREADS": str(threads)}
         main = str(APP / "main.py")
         function = Target(main, "handle_http", port, environ, cwd=folder, on_line=self.lines.append)
@@ -67,7 +67,7 @@ class World:
         }
 
     def send(self, name: str, do: str = "") -> str:
-        """Its task's name."""
+        """Send an order and return the name of its task."""
         return self.create(body(name, do), {"content-type": "application/json"})
 
     def create(self, text: bytes, headers: Mapping[str, str], **more: Any) -> str:
@@ -75,18 +75,18 @@ class World:
         return str(self.client.create_task(parent=QUEUE, task={"http_request": http}).name)
 
     def redrive(self, dead_letter: OutgoingMessage) -> str:
-        """As it is, body and headers."""
+        """Send a dead letter again as it is, body and headers, and return the name of the task."""
         return self.create(dead_letter.body, headers_of(dead_letter))
 
     def idle(self) -> None:
-        """What was sent, to its end."""
+        """Wait until all that was sent is handled."""
         self.emulator.wait_idle(SECONDS)
 
     def dispatches(self, task: str) -> Sequence[Dispatch]:
         return [dispatch for dispatch in self.emulator.dispatches if dispatch.task == task]
 
     def statuses(self, task: str) -> Sequence[int]:
-        """What was answered, in order."""
+        """Return the statuses of the task's dispatches, in order."""
         return [dispatch.status for dispatch in self.dispatches(task)]
 
     def wait_for(self, task: str, *statuses: int) -> None:
@@ -130,7 +130,7 @@ class World:
         new.replace(self._folder / "ahead")  # never read half written
 
     def runs(self, name: str, what: str = "begin") -> Sequence[Mapping[str, Any]]:
-        """What the handler noted, in order."""
+        """Return what the handler noted, in order."""
         path = self._folder / "runs"
         lines = path.read_text().splitlines() if path.exists() else []
         return [line for line in map(json.loads, lines) if line["order"] == name and line["what"] == what]

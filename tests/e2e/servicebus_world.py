@@ -18,7 +18,8 @@ from tests.support import ROOT
 APP = Path(__file__).with_name("servicebus_app")
 QUEUES = ("orders", "parts", "lines")
 LOCK = 3
-"""Of a message, as the functions are told: half a second to run, a second to record, and time for a slow machine."""
+"""Seconds that a message is locked, as the functions know it: half a second to run, a second to record, and time for a
+slow machine."""
 
 PATIENCE = 60
 
@@ -72,7 +73,7 @@ class World:
         self.host.wait_for(holds, PATIENCE)
 
     def dead_letters(self, queue: str, count: int) -> dict[str, ServiceBusReceivedMessage]:
-        """By body. They are taken."""
+        """Receive and complete dead letters, and return them by body."""
         with self.client.get_queue_receiver(f"{queue}-dead") as receiver:
             messages: dict[str, ServiceBusReceivedMessage] = {}
             while len(messages) < count:

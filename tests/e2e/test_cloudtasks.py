@@ -22,7 +22,7 @@ from tests.e2e.cloudtasks_world import QUEUE, SECONDS, World, body
 from tests.support import environment
 
 DISPATCH_SECONDS = 600
-"""What Cloud Tasks waits for an answer where a task does not say."""
+"""Seconds that Cloud Tasks waits for an answer where a task does not say."""
 LATER = 500
 """Within that, and longer than any test takes."""
 
@@ -132,7 +132,7 @@ def test_invalid(world: World) -> None:
 
 @pytest.mark.parametrize(("do", "detail"), [("decline", "Declined: card"), ("refuse", "never")])
 def test_fatal(world: World, do: str, detail: str) -> None:
-    """By the declaration's class, and by the handler's word."""
+    """A class of the declaration, or `DeadLetter` raised by the handler, makes a failure fatal."""
     task = world.send(f"fatal {do}", do)
     world.idle()
     assert world.statuses(task) == [204]
@@ -143,8 +143,9 @@ def test_fatal(world: World, do: str, detail: str) -> None:
 
 
 def test_over_its_time_and_broken_off_late(world: World) -> None:
-    """What blocks in C cannot be stopped: it is busy until it returns, and broken off then. The next attempt does it. A worker
-    under coverage on CPython 3.11 breaks off nothing that blocks: there it succeeds late, and that is recorded."""
+    """A handler that blocks in C cannot be stopped: its message is busy until it returns, and is broken off then. The
+    next attempt succeeds. A worker under coverage on CPython 3.11 breaks off nothing that blocks: there the handler
+    succeeds late, and that is recorded."""
     task = world.send("slow", "wait")
     with world.inside():
         world.wait_for(task, 500, 409)
@@ -157,7 +158,7 @@ def test_over_its_time_and_broken_off_late(world: World) -> None:
 
 
 def test_over_its_time_and_failed_late(world: World) -> None:
-    """Its claim ends with it, and the attempt counts."""
+    """The claim ends with the handler, and the attempt counts."""
     task = world.send("slow and bad", "wait, then fail")
     with world.inside():
         world.wait_for(task, 500)

@@ -53,7 +53,7 @@ class Handled:
         self.line_dead_letters = self.world.dead_letters("lines", 1)
 
     def _redrive(self, dead_letter: ServiceBusReceivedMessage) -> None:
-        """As it is, body and properties, as tools do."""
+        """Send a dead letter again as it is, body and properties, as tools do."""
         properties = dict(dead_letter.application_properties or {})  # the client changes what it is given
         self.world.send(
             "orders", ServiceBusMessage(str(dead_letter), message_id="redriven", application_properties=properties)
@@ -91,7 +91,7 @@ def test_duplicate(world: World) -> None:
 
 
 def test_a_retry_waits_for_its_delay(handled: Handled) -> None:
-    """As a scheduled copy, which nobody gets before its time."""
+    """The retry is a scheduled copy, which nobody gets before its time."""
     first, second = handled.world.runs("retry once")
     due = handled.scheduled[body("retry once", "retry once")]
     assert DELAY <= (due - datetime.fromtimestamp(first["at"], UTC)).total_seconds() < DELAY + 10
@@ -108,7 +108,7 @@ def test_exhausted(handled: Handled) -> None:
 
 
 def test_fatal(handled: Handled) -> None:
-    """By the declaration's class, and by the handler's word."""
+    """A class of the declaration, or `DeadLetter` raised by the handler, makes a failure fatal."""
     for do, detail in {"decline": "Declined: card", "refuse": "never"}.items():
         dead_letter = handled.dead_letters[body(do, do)]
         assert told(dead_letter, "reason") == "fatal"
@@ -127,7 +127,7 @@ def test_a_redriven_dead_letter_runs_again(world: World) -> None:
 
 
 def test_a_message_over_its_time(world: World) -> None:
-    """Its claim is waited out, since what it began may still be going on; then it is done, as the second attempt."""
+    """The claim is waited out, since the handler may still be running; then the second attempt succeeds."""
     first, second = world.runs("hang once")
     assert (first["attempt"], second["attempt"]) == (1, 2)
     assert second["at"] - first["at"] > LEASE - 1
@@ -146,7 +146,7 @@ def test_a_worker_killed_in_mid_handler(world: World) -> None:
 
 
 def test_what_cannot_end_in_time_is_not_begun(world: World) -> None:
-    """Of a batch that takes longer than its lock, the rest goes back, uncounted; nothing runs twice."""
+    """The rest of a batch that takes longer than its lock goes back, uncounted; nothing runs twice."""
     parts = [invocation for invocation in world.host.invocations if invocation.function == "part"]
     broken_off = [invocation for invocation in parts if invocation.outcome == "failed"]
     assert broken_off

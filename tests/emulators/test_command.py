@@ -68,7 +68,7 @@ def test_cloud_tasks_over_grpc_and_rest():
 
 
 def test_sqs_to_lambda(tmp_path: Path):
-    """What the function prints, and the outcome of each batch, is on standard error."""
+    """Standard error has what the function prints, and the outcome of each batch."""
     (tmp_path / "app.py").write_text(
         "import os\ndef handler(event, context):\n    print(os.environ['STAGE'], event['Records'][0]['body'])\n"
     )

@@ -1,4 +1,4 @@
-"""What every emulator is made of: a movable time, faults from a seed, and a loop in a thread."""
+"""Parts that every emulator shares: a movable clock, faults from a seed, and a loop in a thread."""
 
 from __future__ import annotations
 

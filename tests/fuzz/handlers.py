@@ -11,7 +11,7 @@ from peeklock import Batch, DeadLetter, Message, Queue, Retry, consumer
 
 
 class Declined(Exception):
-    """What the handlers call fatal."""
+    """Exception that the handlers declare as fatal."""
 
 
 class Unspeakable(Exception):
@@ -23,7 +23,7 @@ class Unspeakable(Exception):
 
 @dataclass
 class Order:
-    """What the typed handlers take."""
+    """Order that the typed handlers take."""
 
     order_id: str
     cents: int
@@ -31,7 +31,7 @@ class Order:
 
 
 class Fate:
-    """What a run does, drawn by the event's own seed; and the runs that came to a good end."""
+    """Outcome of each run, drawn by the event's own seed, and the runs that succeeded."""
 
     def __init__(self) -> None:
         self.random = Random()
@@ -43,7 +43,7 @@ class Fate:
         self.successes, self.runs = [], 0
 
     def draw(self) -> BaseException | None:
-        """What to raise; None for success."""
+        """Return the exception to raise; None for success."""
         self.runs += 1
         kind = self.random.randrange(20)
         if kind < 8:

@@ -1,4 +1,4 @@
-"""What must hold after every delivery, whatever the event was."""
+"""Laws that must hold after every delivery, whatever the event was."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _nothing_leaks(delivery: Delivery) -> None:
 
 
 def _only_in_credentials(event: Any) -> bool:
-    """Whether the secret is where credentials are, and no mutation has put it anywhere else."""
+    """Return whether the secret is where credentials are, and no mutation has put it anywhere else."""
     headers = event.get("headers") if isinstance(event, dict) else None
     if not isinstance(headers, dict):
         return False
@@ -88,7 +88,7 @@ def _only_in_credentials(event: Any) -> bool:
 
 
 def _done_after_a_run(delivery: Delivery) -> None:
-    """As many successes as handlers that returned; none of a key that was done before, and one a key."""
+    """Require as many successes as handlers that returned; none of a key that was done before, and one a key."""
     done = [delivered for delivered in delivery.settled if delivered.outcome.reason is Reason.DONE]
     if delivery.entry.batch:
         assert len(done) <= FATE.runs, "done without a run"
@@ -122,8 +122,8 @@ def _has(outgoing_messages: Sequence[Any], id: str) -> bool:
 
 
 def _queues_take_it(delivery: Delivery) -> None:
-    """What one queue held, another of its kind can hold, as a copy and as a dead letter; if not at once, then in the form
-    that follows from the refusal."""
+    """Require that what one queue held can be held by another of its kind, as a copy and as a dead letter; if not at
+    once, then in the form that follows from the refusal."""
     refused = [*delivery.stage.dead_letters.service.refused, *delivery.stage.copies.service.refused]
     stuck = [
         delivered.outcome for delivered in delivery.settled if "could not be published" in delivered.outcome.detail

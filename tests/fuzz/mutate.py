@@ -77,7 +77,7 @@ def nested(depth: int) -> Any:
 
 
 def lineage(random: Random) -> str:
-    """What `peeklock`'s own attribute may hold: right, nearly right, and hostile."""
+    """Draw a value of `peeklock`'s own attribute: right, nearly right, or hostile."""
     parts: dict[str, Any] = {"id": random.choice(("order-1", "o-1", "é", "x" * 400, any_value(random)))}
     for name in ("generation", "copy_number", "attempts", "sent", "form", "unknown", "fold", "zip"):
         if random.random() < 0.4:
@@ -88,7 +88,7 @@ def lineage(random: Random) -> str:
 
 
 def dumps(value: Any) -> str:
-    """As other languages write it: beyond ASCII as it is."""
+    """Return JSON as other languages write it: with characters beyond ASCII as they are."""
     return json.dumps(value, ensure_ascii=False)
 
 

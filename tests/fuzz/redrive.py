@@ -1,4 +1,4 @@
-"""What a queue took, as its platform would deliver it again."""
+"""Messages that a queue took, as its platform would deliver them again."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ class Found(AssertionError):
 
 @dataclass
 class Tally:
-    """What the events came to, so that nobody takes a fuzzer that is refused everywhere for a quiet one."""
+    """Counts of outcomes, so that nobody takes a fuzzer whose events are all refused for one that finds nothing."""
 
     events: int = 0
     reasons: Counter[str] = field(default_factory=Counter)

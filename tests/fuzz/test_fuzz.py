@@ -16,7 +16,7 @@ from tests.fuzz.run import Found, Tally, fuzz, fuzz_one, samples, stage_of
 SEED = 20261130
 FEW = 150
 MANY = 25_000
-"""Of a platform; 100,000 together."""
+"""Events of each platform; 100,000 together."""
 CHUNK = 2500
 
 

@@ -53,7 +53,7 @@ def deploy(cloud, path, handler=None):
     ],
 )
 def test_a_bundle_that_would_not_start_is_refused(cloud, manifest, fix, tmp_path):
-    """By the program, and not at each cold start of what it deployed."""
+    """The program refuses it, and not each cold start of what it deployed."""
     with pytest.raises(ConfigError, match=fix):
         deploy(cloud, bundle_at(tmp_path / "bundle.zip", {"platform": cloud, **manifest}))
 
@@ -184,7 +184,7 @@ def test_a_handler_that_is_none_is_refused(cloud, handler, fix, tmp_path):
     ],
 )
 def test_a_handler_that_may_be_one(cloud, handler, tmp_path):
-    """What could not be read is not refused, and neither is a module of somebody else in the bundle."""
+    """A handler that could not be read is not refused, and neither is one in somebody else's module in the bundle."""
     bundles.check(Path(with_entries(tmp_path, cloud)), cloud, ORDERS, handler)
 
 

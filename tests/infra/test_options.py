@@ -19,7 +19,7 @@ from peeklock.infra.options import (
 
 
 def test_from_configuration():
-    """What is left out has its default."""
+    """An option that is left out has its default."""
     assert Capacity.from_mapping({"batch": 5}) == Capacity(batch=5, parallel=1, instances=10, memory=512)
     stage = Stage.from_mapping({"protect": False, "thresholds": {"latency": 5}, "notify": {"high": "a@example.com"}})
     assert stage.thresholds == Thresholds(latency=5)

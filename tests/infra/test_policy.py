@@ -22,7 +22,7 @@ CLOUDS = ("aws", "azure", "gcp")
 
 @cache
 def resources(cloud: str, stack: str, *, preview: bool = False) -> tuple[Resource, ...]:
-    """As a policy pack is given them."""
+    """Return the resources of a program as a policy pack gets them."""
     with TemporaryDirectory() as folder:
         recorded = program(cloud, Path(folder), stack, preview=preview)
     return tuple(
@@ -121,7 +121,7 @@ PLANTED: list[tuple[str, str, str, Callable[[Resource], Resource] | None, str]] 
 
 @pytest.mark.parametrize(("type_", "name", "rule", "change", "fix"), PLANTED)
 def test_a_planted_error_is_found(type_, name, rule, change, fix):
-    """By its rule and no other, with what to do."""
+    """Only the rule of the error finds it, and says what to do."""
     deployed = resources(rule.partition("-")[0], "dev")
     (wrong,) = [resource for resource in deployed if (resource.type, resource.name) == (type_, name)]
     rest = [resource for resource in deployed if resource is not wrong]

@@ -1,4 +1,4 @@
-"""What keeps the consumers of a protected stack whole; tests/infra/engine/test_protected.py shows that it does."""
+"""Protection of consumers in a protected stack; tests/infra/engine/test_protected.py shows that it works."""
 
 from __future__ import annotations
 

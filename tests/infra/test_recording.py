@@ -81,7 +81,7 @@ def test_dependencies_go_on():
 
 
 def test_a_preview_knows_nothing_yet():
-    """What only a real run can give is unknown; what is built upon it too."""
+    """A value that only a real run can give is unknown; so is what is built upon it."""
     recorded = run_function(pair, preview=True)
     assert recorded.named("orders-queue").inputs == {"redrivePolicy": UNKNOWN}
     assert recorded.outputs["url"] == UNKNOWN
@@ -160,7 +160,7 @@ def test_a_resource_that_is_only_read():
 
 
 def test_assets_are_named():
-    """By their path or text, so that a snapshot can be read."""
+    """An asset is recorded by its path or text, so that a snapshot can be read."""
 
     def main():
         archive = pulumi.AssetArchive({"a.txt": pulumi.StringAsset("hello"), "b": pulumi.FileAsset("b.txt")})

@@ -21,7 +21,7 @@ SPOILT = Queue("orders", max_attempts=5, first_delay=2, max_delay=900)
 
 
 def log_of(cloud, tmp_path, *queues):
-    """What a program with these queues tells whoever runs it."""
+    """Return the messages of a program with these queues to its user."""
     bundle = str(bundled(tmp_path / "bundle.zip"))
 
     def program():

@@ -22,7 +22,7 @@ class Server:
         self.process = process
 
     def run(self, fault: Fault | None, tests: Sequence[str], seconds: float) -> dict[str, Any]:
-        """What `server.in_a_fork` says of these tests."""
+        """Return what `server.in_a_fork` says of these tests."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         request = {"fault": None if fault is None else asdict(fault), "tests": list(tests), "seconds": seconds}

@@ -21,7 +21,7 @@ class Fault:
     """One entry of the table."""
 
     name: str
-    """What is wrong with the code once it is planted."""
+    """Defect of the code once the fault is planted."""
     module: str
     function: str
     """Qualified name within the module; empty for the whole module."""
@@ -66,7 +66,7 @@ def _definitions(scope: ast.AST) -> Iterator[Any]:
 
 
 def _text(node: ast.AST) -> str:
-    """What is compared: the tree without places, and without whether a name is read or written."""
+    """Return the text that is compared: the tree without places, and without whether a name is read or written."""
     return _CONTEXT.sub("", ast.dump(node))
 
 

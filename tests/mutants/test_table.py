@@ -73,7 +73,7 @@ def test_names_are_unique():
     ],
 )
 def test_a_fault_is_planted(old, new, line):
-    """By the syntax tree, so white space means nothing."""
+    """Syntax trees are compared, so white space means nothing."""
     assert line in ast.unparse(plant(SOURCE, fault(old, new)))
 
 

@@ -21,8 +21,8 @@ from tests.soak.run import APP, StoredDeadLetter, opened
 
 LOCK_SECONDS = 5
 INSTANCES = 3
-"""Of the function app, as when it is scaled out: a process that dies takes some seconds to come again, and so the others
-go on meanwhile, and meet its messages."""
+"""Instances of the function app, as when it is scaled out: a process that dies takes some seconds to come again, and so
+the others go on meanwhile, and meet its messages."""
 
 MANY = 2000
 """Deliveries until Service Bus itself moves a message away: peeklock counts attempts, and a busy message is none."""

@@ -1,4 +1,4 @@
-"""What must be true afterwards, by the ledger and the dead letters alone."""
+"""Laws that must hold after the soak, checked on the ledger and the dead letters alone."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ did not die in between."""
 
 
 BUSY_SECONDS = 1.5
-"""By which an event may be late on a machine that has more to do than it has cores."""
+"""Seconds by which an event may be late on a machine that has more to do than it has cores."""
 
 
 MAX_ATTEMPTS = 6
-"""Of the soak's queue, in `tests/soak/app/business.py`."""
+"""Attempts of the soak's queue, in `tests/soak/app/business.py`."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What the functions wrote down, in the order of its times."""
+    """Lines that the functions wrote, in the order of their times."""
 
     lines: list[dict[str, Any]]
     effects: Counter[str] = field(init=False)
@@ -37,9 +37,9 @@ class Ledger:
     unsure: Counter[str] = field(init=False)
     """Successes whose record the store may not have."""
     last: dict[int, int] = field(init=False)
-    """By process: when it wrote its last line."""
+    """Time of the last line of each process."""
     runs: dict[str, list[tuple[int, int | None]]] = field(init=False)
-    """By key: when each began and ended, in nanoseconds."""
+    """Begin and end of each run of a key, in nanoseconds."""
 
     def __post_init__(self) -> None:
         self.lines.sort(key=lambda entry: int(entry["at"]))

@@ -1,4 +1,4 @@
-"""What the soak sends, drawn from a seed."""
+"""Messages of the soak, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ UNEXPLAINED = ("large",)
 """Kinds whose dead letters may be too large to say why."""
 
 DEAD_LETTER_BYTES = 800
-"""What the queue of dead letters takes: one of kind `large` does not fit with its reason."""
+"""Bytes that the dead-letter queue takes: a dead letter of kind `large` does not fit with its reason."""
 
 NOISE_BYTES = 450
 """600 in base64: beside it there is room for the message's own attributes, and little more."""

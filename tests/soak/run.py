@@ -25,7 +25,7 @@ WAITING = 300
 
 @dataclass(frozen=True, slots=True)
 class StoredDeadLetter:
-    """As the real client reads it, and what it takes to send it again."""
+    """Dead letter as the real client reads it, and what it takes to send it again."""
 
     reason: str
     body: bytes
@@ -42,7 +42,7 @@ class Cloud(Protocol):
     """One platform with its function, faults and real client."""
 
     groups: ClassVar[bool]
-    """Whether it has any."""
+    """True where the messages of the soak have groups."""
 
     def send(self, planned: Sequence[Planned]) -> None: ...
 
@@ -166,7 +166,7 @@ class Soak:
 
 
 def summary(soak: Soak, seconds: float, seed: int) -> dict[str, Any]:
-    """Its counts."""
+    """Return the counts of a soak."""
     ledger = laws.read(soak.ledger)
     return {
         "messages": len(soak.planned),

@@ -37,7 +37,7 @@ CLOUDS: dict[str, Any] = {"sqs": Aws, "servicebus": Azure, "cloudtasks": Gcp}
 
 
 def environ(folder: Path, seed: int, bug: str, *, fifo: bool) -> dict[str, str]:
-    """Of the functions."""
+    """Return the environment of the functions."""
     return {
         "PEEKLOCK_STORE": f"sqlite://{folder}/keys.db",
         "SOAK_LEDGER": str(folder / "ledger"),

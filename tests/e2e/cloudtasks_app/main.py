@@ -22,7 +22,8 @@ class Declined(Exception):
 
 
 class Ahead:
-    """As far ahead of the machine's clock as the file says, so that a test need not wait for a claim to end."""
+    """Clock that is ahead of the machine's by the seconds in a file, so that a test need not wait for a claim to
+    end."""
 
     monotonic = staticmethod(time.monotonic)
 

@@ -33,8 +33,8 @@ def test_series(settings: Any, series: Any) -> None:
 
 @given(st.floats(0.001, 3600), st.floats(1, 100), st.integers(0, 2**31 - 1), st.integers(1, 2**31 - 1))
 def test_a_back_off_grows_up_to_its_limit(least: Any, factor: Any, doublings: Any, attempts: Any) -> None:
-    one = retry(min_backoff=least, max_backoff=least * factor, max_doublings=doublings)
-    assert least <= one.backoff(attempts) <= one.backoff(attempts + 1) <= least * factor
+    retry_policy = retry(min_backoff=least, max_backoff=least * factor, max_doublings=doublings)
+    assert least <= retry_policy.backoff(attempts) <= retry_policy.backoff(attempts + 1) <= least * factor
 
 
 @pytest.mark.parametrize(
@@ -47,8 +47,8 @@ def test_a_back_off_grows_up_to_its_limit(least: Any, factor: Any, doublings: An
     ],
 )
 def test_both_limits(attempts: Any, duration: Any, spent: Any) -> None:
-    one = retry(max_attempts=attempts, max_duration=duration)
-    assert {case: one.spent(*case) for case in spent} == spent
+    retry_policy = retry(max_attempts=attempts, max_duration=duration)
+    assert {case: retry_policy.spent(*case) for case in spent} == spent
 
 
 def test_tokens_come_back_at_their_rate_and_never_above_the_burst() -> None:

@@ -17,7 +17,7 @@ from tests.emulators.cloudtasks.support import HANG, Target, queue_of, refusal, 
 
 
 def starts(emulator: CloudTasksEmulator) -> list[float]:
-    times = [one.when for one in emulator.dispatches]
+    times = [dispatch.when for dispatch in emulator.dispatches]
     return [round(later - min(times), 1) for later in sorted(times)]
 
 
@@ -54,7 +54,7 @@ def test_no_more_at_once_than_allowed(emulator: CloudTasksEmulator, target: Targ
     assert len(target.wait(4)) == 4
     emulator.advance(15)
     emulator.wait_idle()
-    assert sorted(one.status for one in emulator.dispatches) == [200, 200, 504, 504, 504, 504]
+    assert sorted(dispatch.status for dispatch in emulator.dispatches) == [200, 200, 504, 504, 504, 504]
 
 
 def test_tasks_are_sent_when_they_are_due_and_in_that_order(emulator: CloudTasksEmulator, target: Target) -> None:
@@ -119,7 +119,7 @@ def test_success(emulator: CloudTasksEmulator, target: Target, status: Any) -> N
     target.script = [status, 500]
     task_of(client, queue_of(client), target.url)
     emulator.wait_idle()
-    assert [one.status for one in emulator.dispatches] == [status]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [status]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_deleted_task_stays_deleted_whatever_its_attempt_says(emulator: CloudT
     client.delete_task(name=name)
     emulator.advance(15)
     emulator.wait_idle()
-    assert [one.status for one in emulator.dispatches] == [504]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [504]
     assert "existed recently" in refusal(lambda: client.get_task(name=name))
 
 
@@ -205,7 +205,7 @@ def test_success_counts_whichever_attempt_has_it(emulator: CloudTasksEmulator, t
         first.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
         emulator.wait_idle()
         first.close()
-    assert [one.status for one in emulator.dispatches] == [500, 200]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [500, 200]
 
 
 @settings(max_examples=50, deadline=None)

@@ -130,10 +130,10 @@ def test_batches_that_are_refused(client: Any) -> None:
     assert said(*[own] * 101) == (
         "INVALID_ARGUMENT: A maximum of 100 tasks can be created in a single batch, but got 101 tasks."
     )
-    for request, found in ((foreign, other), ({"task": TASK}, "")):
+    for request, wrong_queue in ((foreign, other), ({"task": TASK}, "")):
         assert said(request) == (
             "INVALID_ARGUMENT: All tasks in a batch request must target the same queue."
-            f" Found task for queue {found} in batch request for queue {queue}."
+            f" Found task for queue {wrong_queue} in batch request for queue {queue}."
         )
     assert said(named, named) == f"INVALID_ARGUMENT: Duplicate task name in the batch request: {queue}/tasks/t"
     assert said(misnamed) == f"INVALID_ARGUMENT: {BAD_ID}"
@@ -229,8 +229,8 @@ def test_deletions_that_are_refused(client: Any) -> None:
 
 
 def test_an_operation_can_be_read_again_and_no_more(shared: CloudTasksEmulator, client: Any) -> None:
-    made = create(client, queue_of(client).name, TASK).operation
-    assert client.get_operation({"name": made.name}) == made
+    operation = create(client, queue_of(client).name, TASK).operation
+    assert client.get_operation({"name": operation.name}) == operation
     with grpc.insecure_channel(shared.address) as channel:
         for name in ("ListOperations", "WaitOperation", "CancelOperation", "DeleteOperation"):
             call = channel.unary_unary(
@@ -238,7 +238,7 @@ def test_an_operation_can_be_read_again_and_no_more(shared: CloudTasksEmulator, 
                 request_serializer=operations_pb2.GetOperationRequest.SerializeToString,
             )
             with pytest.raises(grpc.RpcError) as caught:
-                call(operations_pb2.GetOperationRequest(name=made.name))
+                call(operations_pb2.GetOperationRequest(name=operation.name))
             assert (caught.value.code().name, caught.value.details()) == (
                 "PERMISSION_DENIED",
                 (

@@ -66,9 +66,9 @@ def test_headers_of_the_attempts_that_follow(emulator: CloudTasksEmulator, targe
     task_of(client, queue, target.url, name=f"{queue.name}/tasks/t")
     emulator.drain()
     always = {"queuename": queue.name.rpartition("/")[2], "taskname": "t"}
-    first, *others = map(service_headers, target.seen)
+    first, *later_headers = map(service_headers, target.seen)
     assert first == {**always, "taskretrycount": "0", "taskexecutioncount": "0"}
-    assert others == [
+    assert later_headers == [
         {
             **always,
             "taskretrycount": str(number),
@@ -161,7 +161,7 @@ def test_a_redirect_is_followed_without_being_an_attempt(emulator: CloudTasksEmu
     emulator.wait_idle()
     assert [(seen.method, seen.path) for seen in target.seen] == [("POST", "/first"), ("GET", "/elsewhere")]
     assert ("content-type" in target.seen[1].headers, target.seen[1].body) == (False, b"")
-    assert [one.status for one in emulator.dispatches] == [200]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [200]
 
 
 # the target of a queue

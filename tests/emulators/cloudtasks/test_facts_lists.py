@@ -40,8 +40,8 @@ def filtered(client: Any) -> Any:
     client.purge_queue(name=f"{place}/queues/field-purged")
 
     def run(group: str, text: str) -> str:
-        found = client.list_queues({"parent": place, "filter": text})
-        return " ".join(name.removeprefix(group) for name in ids(found) if name.startswith(group))
+        listed = client.list_queues({"parent": place, "filter": text})
+        return " ".join(name.removeprefix(group) for name in ids(listed) if name.startswith(group))
 
     return run
 
@@ -114,19 +114,19 @@ TARGETS = {
 }
 
 
-@pytest.mark.parametrize(("text", "found"), STATES.items())
-def test_by_state(filtered: Any, text: Any, found: Any) -> None:
-    assert filtered("state-", text) == found
+@pytest.mark.parametrize(("text", "expected"), STATES.items())
+def test_by_state(filtered: Any, text: Any, expected: Any) -> None:
+    assert filtered("state-", text) == expected
 
 
-@pytest.mark.parametrize(("text", "found"), FIELDS.items())
-def test_by_field(filtered: Any, text: Any, found: Any) -> None:
-    assert filtered("field-", text) == found
+@pytest.mark.parametrize(("text", "expected"), FIELDS.items())
+def test_by_field(filtered: Any, text: Any, expected: Any) -> None:
+    assert filtered("field-", text) == expected
 
 
-@pytest.mark.parametrize(("text", "found"), TARGETS.items())
-def test_by_target(filtered: Any, text: Any, found: Any) -> None:
-    assert filtered("target-", text) == found
+@pytest.mark.parametrize(("text", "expected"), TARGETS.items())
+def test_by_target(filtered: Any, text: Any, expected: Any) -> None:
+    assert filtered("target-", text) == expected
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,12 @@ def test_a_queue_without_a_policy(client: Any) -> None:
 
 def test_a_policy_is_kept_without_repetitions(client: Any) -> None:
     queue = queue_of(client).name
-    given = policy_of(
+    policy = policy_of(
         {**VIEWER, "members": [ACCOUNT, ACCOUNT]}, VIEWER, {"role": "roles/cloudtasks.enqueuer", "members": []}
     )
-    made = client.set_iam_policy({"resource": queue, "policy": given})
-    assert (made.version, list(made.bindings)) == (1, list(policy_of(VIEWER).bindings))
-    assert client.get_iam_policy({"resource": queue}) == made
+    stored_policy = client.set_iam_policy({"resource": queue, "policy": policy})
+    assert (stored_policy.version, list(stored_policy.bindings)) == (1, list(policy_of(VIEWER).bindings))
+    assert client.get_iam_policy({"resource": queue}) == stored_policy
     emptied = client.set_iam_policy({"resource": queue})
     assert (emptied.version, list(emptied.bindings)) == (1, [])
 
@@ -95,7 +95,7 @@ def test_policies_that_are_refused(client: Any, policy: Any, said: Any) -> None:
 
 def test_everything_is_permitted(client: Any) -> None:
     asked = ["tasks.run", "queues.get", "tasks.run", "queues.setIamPolicy"]
-    request = {"resource": queue_of(client).name, "permissions": [f"cloudtasks.{one}" for one in asked]}
+    request = {"resource": queue_of(client).name, "permissions": [f"cloudtasks.{permission}" for permission in asked]}
     assert list(client.test_iam_permissions(request).permissions) == [
         "cloudtasks.queues.get",
         "cloudtasks.queues.setIamPolicy",

@@ -23,10 +23,10 @@ from tests.emulators.cloudtasks.support import (
 
 
 @pytest.mark.parametrize(
-    "given", [{}, {"rate_limits": {}, "retry_config": {"max_attempts": 0, "min_backoff": {}, "max_backoff": {}}}]
+    "settings", [{}, {"rate_limits": {}, "retry_config": {"max_attempts": 0, "min_backoff": {}, "max_backoff": {}}}]
 )
-def test_defaults(client: Any, given: Any) -> None:
-    queue = queue_of(client, **given)
+def test_defaults(client: Any, settings: Any) -> None:
+    queue = queue_of(client, **settings)
     assert (rate_of(queue), retry_of(queue)) == (DEFAULT_RATE, DEFAULT_RETRY)
     assert queue.state.name == "RUNNING"
     assert not {"http_target", "purge_time", "stackdriver_logging_config"} & {
@@ -45,8 +45,8 @@ def test_unlimited_attempts(client: Any) -> None:
 
 
 def test_back_offs_keep_their_nanoseconds(client: Any) -> None:
-    given = {"min_backoff": {"seconds": 1, "nanos": 234567891}, "max_backoff": {"seconds": 10, "nanos": 987654321}}
-    retry = v2.Queue.pb(queue_of(client, retry_config=given)).retry_config
+    back_offs = {"min_backoff": {"seconds": 1, "nanos": 234567891}, "max_backoff": {"seconds": 10, "nanos": 987654321}}
+    retry = v2.Queue.pb(queue_of(client, retry_config=back_offs)).retry_config
     assert (retry.min_backoff.nanos, retry.max_backoff.nanos) == (234567891, 987654321)
 
 

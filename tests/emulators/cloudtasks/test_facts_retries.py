@@ -26,7 +26,7 @@ def attempts(emulator: CloudTasksEmulator, target: Target, retry: Any, task_retr
     own = {"retry_config": task_retry} if task_retry else {}
     task_of(client, queue_of(client, retry_config=retry), target.url, **own)
     emulator.drain()
-    times = [one.when for one in emulator.dispatches]
+    times = [dispatch.when for dispatch in emulator.dispatches]
     return len(times), [round(later - earlier) for earlier, later in itertools.pairwise(times)]
 
 
@@ -99,15 +99,15 @@ def test_run_sends_now(emulator: CloudTasksEmulator, target: Target) -> None:
     queue = queue_of(client)
     later = int(emulator.now) + 86400
     when = {"seconds": later, "nanos": 123456000}
-    made = task_of(client, queue, target.url, name=f"{queue.name}/tasks/t", schedule_time=when)
-    ran = client.run_task(name=made.name)
+    created = task_of(client, queue, target.url, name=f"{queue.name}/tasks/t", schedule_time=when)
+    ran = client.run_task(name=created.name)
     assert (ran.dispatch_count, ran.response_count, ran.view.name) == (1, 0, "BASIC")
     assert ("first_attempt" in ran, "dispatch_time" in ran.last_attempt) == (False, False)
-    assert ran.schedule_time == ran.last_attempt.schedule_time == made.schedule_time
+    assert ran.schedule_time == ran.last_attempt.schedule_time == created.schedule_time
     [seen] = target.wait(1)
     assert seen.tasks("TaskETA") == f"{later}.123456"
     emulator.wait_idle()
-    assert refusal(lambda: client.get_task(name=made.name)) == GONE
+    assert refusal(lambda: client.get_task(name=created.name)) == GONE
 
 
 def test_run_ignores_a_pause(emulator: CloudTasksEmulator, target: Target) -> None:
@@ -122,11 +122,11 @@ def test_run_backs_off_after_a_failure(emulator: CloudTasksEmulator, target: Tar
     client = emulator.client()
     target.script = [500]
     queue = queue_of(client, retry_config=seconds(min_backoff=60, max_backoff=60))
-    made = task_of(client, queue, target.url, schedule_time={"seconds": int(emulator.now) + 86400})
-    client.run_task(name=made.name)
+    created = task_of(client, queue, target.url, schedule_time={"seconds": int(emulator.now) + 86400})
+    client.run_task(name=created.name)
     emulator.wait_for(lambda ended: len(ended) == 1)
-    task = client.get_task(name=made.name)
-    assert attempt_of(client, made.name) == (1, 0, 13, "INTERNAL(13): HTTP status code 500")
+    task = client.get_task(name=created.name)
+    assert attempt_of(client, created.name) == (1, 0, 13, "INTERNAL(13): HTTP status code 500")
     assert "first_attempt" in task
     assert "dispatch_time" in task.last_attempt
     assert (task.schedule_time - task.last_attempt.response_time).total_seconds() == 60

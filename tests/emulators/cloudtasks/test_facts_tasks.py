@@ -54,9 +54,9 @@ def test_numbers_that_the_client_does_not_know(client: Any) -> None:
     queue = queue_of(client)
     client.pause_queue(name=queue.name)
     assert task_of(client, queue, http={"http_method": 99}).http_request.http_method.name == "POST"
-    made = task_of(client, queue, http={"body": b"hi"}, view=99)
-    got = client.get_task({"name": made.name, "response_view": 99})
-    assert (made.view, made.http_request.body) == (got.view, got.http_request.body) == (0, b"")
+    created = task_of(client, queue, http={"body": b"hi"}, view=99)
+    got = client.get_task({"name": created.name, "response_view": 99})
+    assert (created.view, created.http_request.body) == (got.view, got.http_request.body) == (0, b"")
     listed = client.list_tasks({"parent": queue.name, "response_view": 99})
     assert [task.view.name for task in listed] == ["BASIC", "BASIC"]
 
@@ -96,12 +96,12 @@ def test_headers_that_are_dropped(client: Any, queue: Any) -> None:
         ],
         "value",
     )
-    made = task_of(client, queue, http={"headers": {**kept, **dropped}})
-    assert dict(made.http_request.headers) == {**kept, "User-Agent": "Google-Cloud-Tasks"}
+    created = task_of(client, queue, http={"headers": {**kept, **dropped}})
+    assert dict(created.http_request.headers) == {**kept, "User-Agent": "Google-Cloud-Tasks"}
 
 
 def test_headers_that_are_made_harmless(client: Any, queue: Any) -> None:
-    given = {
+    headers = {
         "Bad Header": "value",
         "X\tTab": "value",
         "X:Colon": "value",
@@ -121,7 +121,7 @@ def test_headers_that_are_made_harmless(client: Any, queue: Any) -> None:
         "X-Kept": "v" * 8182,
         "X-Gone": "v" * 8183,
     }
-    assert dict(task_of(client, queue, http={"headers": given}).http_request.headers) == {
+    assert dict(task_of(client, queue, http={"headers": headers}).http_request.headers) == {
         "X/Slash": "value",
         "X-Newline": "a_b",
         "X-Crlf": "a__b",
@@ -235,14 +235,14 @@ def test_a_time_before_the_first_year(client: Any, queue: Any) -> None:
 def check_past(client: Any, queue: Any, seconds: int | None) -> None:
     task = v2.Task.pb(v2.Task(http_request={"url": "https://example.com"}))
     task.schedule_time.seconds = int(time.time()) - 3600 if seconds is None else seconds
-    made = client.create_task(v2.CreateTaskRequest(v2.CreateTaskRequest.pb()(parent=queue.name, task=task)))
-    assert 0 <= (made.schedule_time - made.create_time).total_seconds() <= 1
-    assert abs((made.schedule_time - datetime.now(UTC)).total_seconds()) < 10
+    created = client.create_task(v2.CreateTaskRequest(v2.CreateTaskRequest.pb()(parent=queue.name, task=task)))
+    assert 0 <= (created.schedule_time - created.create_time).total_seconds() <= 1
+    assert abs((created.schedule_time - datetime.now(UTC)).total_seconds()) < 10
 
 
 def test_deadlines_keep_milliseconds(client: Any, queue: Any) -> None:
-    made = task_of(client, queue, dispatch_deadline={"seconds": 20, "nanos": 123456789})
-    assert v2.Task.pb(made).dispatch_deadline.nanos == 123000000
+    created = task_of(client, queue, dispatch_deadline={"seconds": 20, "nanos": 123456789})
+    assert v2.Task.pb(created).dispatch_deadline.nanos == 123000000
 
 
 @pytest.mark.parametrize(
@@ -305,15 +305,15 @@ def test_the_size_limit_to_the_byte(client: Any, queue: Any) -> None:
 
 
 def test_retry_settings_of_a_task(client: Any, queue: Any) -> None:
-    given = {
+    retry_settings = {
         "max_attempts": 3,
         "max_retry_duration": {"seconds": 60},
         "min_backoff": {"seconds": 2},
         "max_backoff": {"seconds": 4},
         "max_doublings": 1,
     }
-    made = task_of(client, queue, retry_config=given)
-    assert client.get_task(name=made.name).retry_config == made.retry_config == v2.RetryConfig(given)
+    created = task_of(client, queue, retry_config=retry_settings)
+    assert client.get_task(name=created.name).retry_config == created.retry_config == v2.RetryConfig(retry_settings)
     partial = v2.Task.pb(task_of(client, queue, retry_config={"max_attempts": 3})).retry_config
     assert (partial.max_attempts, partial.min_backoff.nanos, partial.max_backoff.seconds, partial.max_doublings) == (
         3,

@@ -43,7 +43,7 @@ def test_access_tokens_go_to_google_only(client: Any, queue: Any, url: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("url", "kind", "field", "given", "stored"),
+    ("url", "kind", "field", "stated", "stored"),
     [
         (WORK, "oidc_token", "audience", "https://example.com/audience", "https://example.com/audience"),
         (WORK, "oidc_token", "audience", "audience", "audience"),
@@ -53,13 +53,13 @@ def test_access_tokens_go_to_google_only(client: Any, queue: Any, url: Any) -> N
     ],
 )
 def test_tokens_as_they_are_stored(
-    client: Any, queue: Any, url: Any, kind: Any, field: Any, given: Any, stored: Any
+    client: Any, queue: Any, url: Any, kind: Any, field: Any, stated: Any, stored: Any
 ) -> None:
     """The task's own Authorization header stays stored beside it."""
-    http = {kind: {"service_account_email": ACCOUNT, field: given}, "headers": {"Authorization": "Bearer token"}}
-    made = task_of(client, queue, url, http=http).http_request
-    assert getattr(getattr(made, kind), field) == stored
-    assert made.headers["Authorization"] == "Bearer token"
+    http = {kind: {"service_account_email": ACCOUNT, field: stated}, "headers": {"Authorization": "Bearer token"}}
+    http_request = task_of(client, queue, url, http=http).http_request
+    assert getattr(getattr(http_request, kind), field) == stored
+    assert http_request.headers["Authorization"] == "Bearer token"
 
 
 QUEUE_OIDC = {"oidc_token": {"service_account_email": ACCOUNT, "audience": "https://example.com/audience"}}
@@ -96,10 +96,10 @@ QUEUE_OIDC = {"oidc_token": {"service_account_email": ACCOUNT, "audience": "http
     ],
 )
 def test_a_queues_token_comes_before_the_tasks(client: Any, target: Any, url: Any, http: Any, stored: Any) -> None:
-    made = task_of(client, queue_of(client, http_target=target), url, http=http, **LATER).http_request
-    tokens = {name: getattr(made, name) for name in ("oidc_token", "oauth_token") if name in made}
+    http_request = task_of(client, queue_of(client, http_target=target), url, http=http, **LATER).http_request
+    tokens = {name: getattr(http_request, name) for name in ("oidc_token", "oauth_token") if name in http_request}
     assert tokens == {name: type(tokens[name])(value) for name, value in stored.items()}
-    assert (made.url, made.http_method.name) == (url, "POST")
+    assert (http_request.url, http_request.http_method.name) == (url, "POST")
 
 
 def test_a_queues_token_does_not_save_a_wrong_one(client: Any) -> None:
@@ -112,8 +112,8 @@ def test_a_queues_token_does_not_save_a_wrong_one(client: Any) -> None:
 
 def test_a_queues_method_leaves_the_task_as_it_is(client: Any) -> None:
     queue = queue_of(client, http_target={"http_method": "GET"})
-    made = task_of(client, queue, http={"body": b"hi"}, view="FULL", **LATER)
-    assert (made.http_request.http_method.name, made.http_request.body) == ("POST", b"hi")
+    created = task_of(client, queue, http={"body": b"hi"}, view="FULL", **LATER)
+    assert (created.http_request.http_method.name, created.http_request.body) == ("POST", b"hi")
 
 
 def test_a_queue_whose_tokens_cannot_be_signed_is_refused(emulator: CloudTasksEmulator, monkeypatch: Any) -> None:

@@ -192,8 +192,10 @@ NO_OIDC = {"oidc_token": None}
 def test_parts_of_a_target(client: Any, path: Any, changed: Any) -> None:
     queue = queue_of(client, http_target=MADE)
     update = {"name": queue.name, "http_target": UPDATE}
-    found = client.update_queue(queue=update, update_mask={"paths": [f"http_target.{path}"]}).http_target
-    assert found == v2.HttpTarget({name: value for name, value in {**MADE, **changed}.items() if value is not None})
+    http_target = client.update_queue(queue=update, update_mask={"paths": [f"http_target.{path}"]}).http_target
+    assert http_target == v2.HttpTarget(
+        {name: value for name, value in {**MADE, **changed}.items() if value is not None}
+    )
 
 
 def test_whole_targets(client: Any) -> None:

@@ -26,7 +26,7 @@ def test_a_duplicate_comes_also_after_success(emulator: CloudTasksEmulator, targ
     emulator.wait_idle()
     assert Counter(paths(target)) == {f"/{number}": 2 for number in range(10)}
     assert all(seen.tasks("taskretrycount") == "0" for seen in target.seen)
-    assert Counter(one.duplicate for one in emulator.dispatches) == {False: 10, True: 10}
+    assert Counter(dispatch.duplicate for dispatch in emulator.dispatches) == {False: 10, True: 10}
 
 
 def test_the_answer_to_a_duplicate_changes_nothing(emulator: CloudTasksEmulator, target: Target) -> None:
@@ -56,7 +56,7 @@ def test_an_answer_that_is_lost_has_the_task_sent_again(emulator: CloudTasksEmul
     with pytest.raises(exceptions.ServiceUnavailable):
         task_of(client, queue, target.url)
     emulator.drain()
-    assert [one.status for one in emulator.dispatches] == [0, 0]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [0, 0]
     assert [seen.tasks("taskpreviousresponse") for seen in target.seen] == [None, "0"]
 
 
@@ -81,8 +81,8 @@ def test_the_answer_of_a_target_is_late(emulator: CloudTasksEmulator, target: Ta
     emulator.faults = faults
     client.create_task(parent=queue.name, task=task)
     emulator.wait_idle()
-    [one] = emulator.dispatches
-    assert one.took >= 0.5 * faults.draw("delay for", one.task, 1) > 0
+    [dispatch] = emulator.dispatches
+    assert dispatch.took >= 0.5 * faults.draw("delay for", dispatch.task, 1) > 0
 
 
 def test_a_refused_call_is_not_done_and_another_try_has_another_fate(emulator: CloudTasksEmulator) -> None:
@@ -127,7 +127,7 @@ def test_a_lock_that_is_lost_has_the_task_sent_while_its_handler_runs(
     emulator.wait_for(bool)
     emulator.faults = NO_FAULTS
     emulator.drain()
-    assert [one.status for one in emulator.dispatches] == [504, 200]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [504, 200]
 
 
 def run(seed: int, target: Target) -> list[tuple[str, int, int, bool]]:
@@ -143,7 +143,9 @@ def run(seed: int, target: Target) -> list[tuple[str, int, int, bool]]:
             with contextlib.suppress(exceptions.AlreadyExists):  # the answer to an earlier try was lost
                 client.create_task(parent=name, task=task, retry=again)
         emulator.drain()
-        return sorted((one.task, one.attempt, one.status, one.duplicate) for one in emulator.dispatches)
+        return sorted(
+            (dispatch.task, dispatch.attempt, dispatch.status, dispatch.duplicate) for dispatch in emulator.dispatches
+        )
 
 
 def test_the_same_seed_does_the_same_again(target: Target) -> None:

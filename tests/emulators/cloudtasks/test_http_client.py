@@ -67,7 +67,7 @@ def test_a_route_of_ones_own(emulator: CloudTasksEmulator, target: Target) -> No
     assert first.headers["host"] == "orders.example.com"
     task_of(client, queue, "https://elsewhere.example.com/")
     emulator.wait_idle()
-    assert [one.status for one in emulator.dispatches] == [200, 0]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [200, 0]
     assert asked[-1] == "https://elsewhere.example.com/"
 
 
@@ -78,7 +78,7 @@ def test_redirects_to_nowhere_are_answers(emulator: CloudTasksEmulator, target: 
     target.headers = {"Location": where}
     task_of(client, queue_of(client, retry_config={"max_attempts": 1}), target.url)
     emulator.wait_idle()
-    assert [one.status for one in emulator.dispatches] == [302]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [302]
 
 
 def test_redirects_in_a_circle_end(emulator: CloudTasksEmulator, target: Target) -> None:
@@ -87,7 +87,7 @@ def test_redirects_in_a_circle_end(emulator: CloudTasksEmulator, target: Target)
     target.headers = {"Location": "/again"}
     task_of(client, queue_of(client, retry_config={"max_attempts": 1}), target.url)
     emulator.wait_idle()
-    assert (len(target.seen), [one.status for one in emulator.dispatches]) == (11, [302])
+    assert (len(target.seen), [dispatch.status for dispatch in emulator.dispatches]) == (11, [302])
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_addresses_that_are_none(emulator: CloudTasksEmulator, url: Any) -> None
     client = emulator.client()
     task_of(client, queue_of(client, retry_config={"max_attempts": 1}), url)
     emulator.wait_idle()
-    assert [one.status for one in emulator.dispatches] == [0]
+    assert [dispatch.status for dispatch in emulator.dispatches] == [0]

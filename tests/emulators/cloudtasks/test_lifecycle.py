@@ -102,8 +102,8 @@ def test_faults_from_the_start() -> None:
 
 
 def test_two_side_by_side(target: Target) -> None:
-    with CloudTasksEmulator() as one, CloudTasksEmulator() as other:
-        for emulator in (one, other):
+    with CloudTasksEmulator() as first, CloudTasksEmulator() as second:
+        for emulator in (first, second):
             client = emulator.client()
             task_of(client, client.create_queue(parent=HERE, queue={"name": f"{HERE}/queues/q"}), target.url)
             emulator.wait_idle()

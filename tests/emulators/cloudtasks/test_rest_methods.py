@@ -92,25 +92,25 @@ def test_a_task(shared: CloudTasksEmulator) -> None:
     }
     assert "is too far in the future" in ask(shared, "POST", f"{queue}/tasks", request).json()["error"]["message"]
     del request["task"]["scheduleTime"]  # type: ignore[attr-defined] # a dict
-    made = ask(shared, "POST", f"{queue}/tasks", request).json()
+    created = ask(shared, "POST", f"{queue}/tasks", request).json()
     http = {
         "url": "https://example.com/work",
         "httpMethod": "PUT",
         "headers": {"User-Agent": "Google-Cloud-Tasks"},
         "body": "aGk=",
     }
-    assert made == {
+    assert created == {
         "name": name,
         "httpRequest": http,
-        "scheduleTime": made["scheduleTime"],
-        "createTime": made["createTime"],
+        "scheduleTime": created["scheduleTime"],
+        "createTime": created["createTime"],
         "dispatchDeadline": "30s",
         "view": "FULL",
     }
-    assert ask(shared, "GET", f"{name}?responseView=FULL").json() == made
-    assert ask(shared, "GET", f"{name}?response_view=2").json() == made
+    assert ask(shared, "GET", f"{name}?responseView=FULL").json() == created
+    assert ask(shared, "GET", f"{name}?response_view=2").json() == created
     [listed] = ask(shared, "GET", f"{queue}/tasks?pageSize=1").json()["tasks"]
-    assert listed == {**made, "httpRequest": {k: v for k, v in http.items() if k != "body"}, "view": "BASIC"}
+    assert listed == {**created, "httpRequest": {k: v for k, v in http.items() if k != "body"}, "view": "BASIC"}
 
 
 def test_a_batch(shared: CloudTasksEmulator) -> None:
@@ -248,7 +248,7 @@ def test_what_does_not_fit(shared: CloudTasksEmulator, name: str) -> None:
         400,
         {
             "code": 400,
-            "message": "\n".join(one["description"] for one in violations),
+            "message": "\n".join(violation["description"] for violation in violations),
             "status": "INVALID_ARGUMENT",
             "details": [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}],
         },
@@ -327,8 +327,8 @@ def test_what_is_too_deep(shared: CloudTasksEmulator, depth: int) -> None:
 
 
 def test_nothing_set_to_null(shared: CloudTasksEmulator) -> None:
-    made = ask(shared, "POST", f"{HERE}/queues", {"name": fresh(), "httpTarget": None, "rateLimits": {}})
-    assert "httpTarget" not in made.json()
+    response = ask(shared, "POST", f"{HERE}/queues", {"name": fresh(), "httpTarget": None, "rateLimits": {}})
+    assert "httpTarget" not in response.json()
 
 
 def test_errors(shared: CloudTasksEmulator) -> None:

@@ -21,7 +21,7 @@ MEGABYTE = b"x" * 2**20
 
 
 def statuses(emulator: CloudTasksEmulator) -> list[int]:
-    return [one.status for one in emulator.dispatches]
+    return [dispatch.status for dispatch in emulator.dispatches]
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_thousand_idle_connections(emulator: CloudTasksEmulator, target: Targe
         emulator.wait_idle()
         assert requests.get(emulator.certs_url, timeout=10).status_code == 200
     finally:
-        for one in idle:
-            one.close()
+        for connection in idle:
+            connection.close()
     assert client.get_queue(name=queue_of(client).name)
 
 
@@ -184,4 +184,4 @@ def test_any_bytes_from_a_target(shared: CloudTasksEmulator, fuzzed: Target, dat
     fuzzed.script = [data]
     name = task_of(client, queue_of(client, retry_config={"max_attempts": 1}), fuzzed.url).name
     shared.wait_idle()
-    assert [0 <= one.status <= 999 for one in shared.dispatches if one.task == name] == [True]
+    assert [0 <= dispatch.status <= 999 for dispatch in shared.dispatches if dispatch.task == name] == [True]

@@ -28,8 +28,8 @@ def closed(closing: ThreadPoolExecutor) -> Iterator[list[Future[None]]]:
 
 @pytest.fixture
 def stage(tmp_path: Path, closing: ThreadPoolExecutor, closed: list[Future[None]]) -> Iterator[Stage]:
-    made = Stage(tmp_path)
+    new_stage = Stage(tmp_path)
     try:
-        yield made.open()
+        yield new_stage.open()
     finally:
-        closed.append(closing.submit(made.close))
+        closed.append(closing.submit(new_stage.close))

@@ -24,7 +24,9 @@ DEAD_LETTERS = "/$DeadLetterQueue"
 def hosts_threads() -> set[threading.Thread]:
     """Return the threads of all hosts, including those of other tests that are still closing."""
     return {
-        one for one in threading.enumerate() if one.name.startswith(("cloudqueues-functions", "cloudqueues-settlement"))
+        thread
+        for thread in threading.enumerate()
+        if thread.name.startswith(("cloudqueues-functions", "cloudqueues-settlement"))
     }
 
 
@@ -78,7 +80,7 @@ class Stage:
 
     def send(self, queue: str, *bodies: str | bytes | ServiceBusMessage, topic: bool = False) -> None:
         """Send messages with the real client, in one batch."""
-        messages = [one if isinstance(one, ServiceBusMessage) else ServiceBusMessage(one) for one in bodies]
+        messages = [body if isinstance(body, ServiceBusMessage) else ServiceBusMessage(body) for body in bodies]
         client = ServiceBusClient.from_connection_string(self.bus.connection_string, retry_total=0)
         self._stack.callback(client.close)
         sender = client.get_topic_sender(queue) if topic else client.get_queue_sender(queue)
@@ -105,4 +107,4 @@ class Stage:
             time.sleep(0.05)
 
     def left(self, path: str) -> list[bytes]:
-        return [one.body for one in self.bus.messages(path)]
+        return [message.body for message in self.bus.messages(path)]

@@ -239,7 +239,7 @@ def test_the_setting_that_disables_a_function(name: str, value: str, disabled: b
 
 
 def function(*bindings: dict[str, Any]) -> dict[str, Any]:
-    return {"name": "f", "rawBindings": [json.dumps(one) for one in bindings]}
+    return {"name": "f", "rawBindings": [json.dumps(binding) for binding in bindings]}
 
 
 BINDING = {"type": "serviceBusTrigger", "name": "msg", "connection": "SB", "queueName": "%Q%-%R%"}
@@ -254,7 +254,7 @@ def test_bindings() -> None:
         "cardinality": "MANY",
     }
     more = {"isSessionsEnabled": True, "dataType": "binary", "autoCompleteMessages": False}
-    service_bus, others = triggers(
+    service_bus, other_names = triggers(
         [function(BINDING), function({**topic, **more}), function({"type": "timerTrigger", "name": "t"})],
         HostOptions(),
         {"Q": "a", "R": "b"},
@@ -267,7 +267,7 @@ def test_bindings() -> None:
         "BINARY",
         False,
     )
-    assert others == ["f"]
+    assert other_names == ["f"]
 
 
 @pytest.mark.parametrize(
@@ -295,20 +295,20 @@ def test_protobufs_own_encoding_of_bytes(value: bytes) -> None:
 
 @given(seconds=st.integers(0, 2**40), nanos=st.integers(0, 999_999_999))
 def test_protobufs_own_encoding_of_numbers(seconds: int, nanos: int) -> None:
-    found = timestamp_pb2.Timestamp.FromString(number(1, seconds) + number(2, nanos))
-    assert (found.seconds, found.nanos) == (seconds, nanos)
+    timestamp = timestamp_pb2.Timestamp.FromString(number(1, seconds) + number(2, nanos))
+    assert (timestamp.seconds, timestamp.nanos) == (seconds, nanos)
 
 
 @given(data=st.binary(max_size=40))
 def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
     try:
-        found = fields(data)
+        values = fields(data)
     except ValueError:
         return
-    assert sum(map(len, found.values())) <= len(data)
+    assert sum(map(len, values.values())) <= len(data)
 
 
 def test_fields_of_other_kinds_are_passed_over() -> None:
     """Later versions of the service may add such fields."""
-    others = number(9, 300) + bytes([8 << 3 | 1]) + bytes(8) + bytes([7 << 3 | 5]) + bytes(4)
-    assert fields(others + chunk(1, b"a") + chunk(1, b"last")) == {1: b"last"}
+    other_kinds = number(9, 300) + bytes([8 << 3 | 1]) + bytes(8) + bytes([7 << 3 | 5]) + bytes(4)
+    assert fields(other_kinds + chunk(1, b"a") + chunk(1, b"last")) == {1: b"last"}

@@ -30,7 +30,7 @@ def test_done_retried_with_its_delay_and_dead_lettered(stage: Stage, tmp_path: P
     stage.send("orders", order("plain"), order("plain"), order("flaky"), order("declined"))
     host.wait_count(4)
     assert sorted(runs(host)) == ["declined 1", "flaky 1", "plain 1"]
-    assert {one.outcome for one in host.invocations} == {"ok"}
+    assert {invocation.outcome for invocation in host.invocations} == {"ok"}
     (dead_letter,) = stage.bus.messages("orders-dead")
     assert dead_letter.properties["peeklock-reason"] == "fatal"
     (copy,) = stage.bus.messages("orders")

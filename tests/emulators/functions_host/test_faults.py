@@ -36,7 +36,9 @@ def test_a_function_that_is_quicker_than_its_killer_has_run_all_the_same(stage: 
     stage.send("orders", "a")
     host.wait_count(3)
     host.wait_idle()
-    assert [(one.outcome, one.settled) for one in host.invocations] == [("killed", ("abandoned",))] * 3
+    assert [(invocation.outcome, invocation.settled) for invocation in host.invocations] == [
+        ("killed", ("abandoned",))
+    ] * 3
     assert len(stage.noted("end")) == 3
     assert len(stage.bus.messages("orders" + DEAD_LETTERS)) == 1
 
@@ -48,7 +50,7 @@ def test_an_answer_that_comes_late_in_the_hosts_time(stage: Stage) -> None:
     assert len(host.invocations) == 0
     while len(host.invocations) == 0:
         host.advance(60)
-    assert [(one.outcome, one.settled) for one in host.invocations] == [("ok", ("completed",))]
+    assert [(invocation.outcome, invocation.settled) for invocation in host.invocations] == [("ok", ("completed",))]
 
 
 def test_a_duplicate_is_delivered_after_its_message_was_completed(stage: Stage) -> None:
@@ -56,11 +58,11 @@ def test_a_duplicate_is_delivered_after_its_message_was_completed(stage: Stage) 
     stage.send("orders", "a")
     host.wait_count(2)
     host.wait_idle()
-    assert [(one.outcome, one.attempt, one.settled) for one in host.invocations] == [
+    assert [(invocation.outcome, invocation.attempt, invocation.settled) for invocation in host.invocations] == [
         ("ok", 1, ("completed",)),
         ("ok", 1, ("none",)),
     ]
-    tokens = {one["seen"][0]["lock_token"] for one in stage.noted("single")}
+    tokens = {note["seen"][0]["lock_token"] for note in stage.noted("single")}
     assert len(tokens) == 1
     assert stage.left("orders") == []
 
@@ -73,11 +75,18 @@ def test_a_lock_that_is_lost_lets_the_message_run_twice_at_once(stage: Stage) ->
     assert kept
     stage.send("orders", *(ServiceBusMessage("sleep 0.05", message_id=name) for name in (lost[0], kept[0])))
     host.wait_for(
-        lambda ended: {one.message_ids[0] for one in ended if "completed" in one.settled} == {lost[0], kept[0]}
+        lambda ended: (
+            {invocation.message_ids[0] for invocation in ended if "completed" in invocation.settled}
+            == {lost[0], kept[0]}
+        )
     )
-    first = next(one for one in host.invocations if one.message_ids == (lost[0],) and one.attempt == 1)
+    first = next(
+        invocation
+        for invocation in host.invocations
+        if invocation.message_ids == (lost[0],) and invocation.attempt == 1
+    )
     assert (first.outcome, first.settled) == ("ok", ("lost",))
-    assert len([one for one in host.invocations if one.message_ids == (kept[0],)]) == 1
+    assert len([invocation for invocation in host.invocations if invocation.message_ids == (kept[0],)]) == 1
     assert stage.left("orders") == []
 
 
@@ -92,7 +101,7 @@ def test_a_session_that_is_lost_is_served_again(stage: Stage) -> None:
 
 
 def outcomes(ended: list[Invocation]) -> list[tuple[str, int, str]]:
-    return sorted((one.message_ids[0], one.attempt, one.outcome) for one in ended)
+    return sorted((invocation.message_ids[0], invocation.attempt, invocation.outcome) for invocation in ended)
 
 
 def test_the_same_seed_kills_the_same_functions(stage: Stage) -> None:
@@ -120,10 +129,16 @@ def test_nothing_is_lost_with_all_faults_at_once(stage: Stage) -> None:
     names = {f"m-{n}" for n in range(60)}
     stage.bus.faults = Faults(seed=11, duplicate=0.05, delay=0.1, delay_s=0.02, refuse=0.02, lose_lock=0.03)
     stage.send("many", *(ServiceBusMessage(name, message_id=name) for name in sorted(names)))
-    host.wait_for(lambda ended: {one.message_ids[0] for one in ended if one.outcome == "ok"} == names, 60)
+    host.wait_for(
+        lambda ended: {invocation.message_ids[0] for invocation in ended if invocation.outcome == "ok"} == names, 60
+    )
     host.faults = stage.bus.faults = NO_FAULTS
-    assert {one.outcome for one in host.invocations} == {"ok", "killed"}
-    assert {settled for one in host.invocations for settled in one.settled} >= {"completed", "abandoned", "none"}
+    assert {invocation.outcome for invocation in host.invocations} == {"ok", "killed"}
+    assert {settled for invocation in host.invocations for settled in invocation.settled} >= {
+        "completed",
+        "abandoned",
+        "none",
+    }
     stage.bus.advance(60)  # the locks of what could not be settled
     stage.until_empty("many")
     assert stage.left("many" + DEAD_LETTERS) == []

@@ -46,18 +46,18 @@ def test_it_is_started_and_stopped_as_often_as_one_likes(stage: Stage) -> None:
 
 
 def test_each_invocation_is_told_once_it_is_settled(stage: Stage) -> None:
-    others = hosts_threads()
+    threads_before = hosts_threads()
     host = stage.make("single")
-    told: list[tuple[Invocation, list[bytes]]] = []
-    host.on_invocation(lambda one: told.append((one, stage.left("orders"))))
-    host.on_invocation(lambda one: 1 // 0)
+    reports: list[tuple[Invocation, list[bytes]]] = []
+    host.on_invocation(lambda invocation: reports.append((invocation, stage.left("orders"))))
+    host.on_invocation(lambda _: 1 // 0)
     host.on_line(lambda stream, line: 1 // 0)
     with host:
         stage.send("orders", "print x")
         host.wait_count(1)
-    assert [one for one, _ in told] == list(host.invocations)
-    assert told[0][1] == []
-    assert hosts_threads() <= others
+    assert [invocation for invocation, _ in reports] == list(host.invocations)
+    assert reports[0][1] == []
+    assert hosts_threads() <= threads_before
 
 
 def test_a_function_without_a_service_bus_trigger_is_named_and_left_out(stage: Stage) -> None:

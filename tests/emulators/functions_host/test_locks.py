@@ -18,7 +18,7 @@ def pass_time(stage: Stage, seconds: float, step: float = 15) -> None:
 
 def ended(stage: Stage, queue: str) -> list[int]:
     """Return how many locks of each message have ended."""
-    return [one.delivery_count for one in stage.bus.messages(queue)]
+    return [message.delivery_count for message in stage.bus.messages(queue)]
 
 
 def test_a_single_messages_lock_is_renewed_as_long_as_host_json_says(stage: Stage) -> None:
@@ -55,12 +55,12 @@ def test_a_sessions_lock_is_renewed_and_it_is_given_up_when_it_is_idle(stage: St
         host.advance(31)
         with contextlib.suppress(TimeoutError):
             host.wait_count(2, timeout=3)
-    assert [one.settled for one in host.invocations] == [("completed",)] * 2
+    assert [invocation.settled for invocation in host.invocations] == [("completed",)] * 2
 
 
 def test_more_calls_than_one_a_session(stage: Stage) -> None:
     host = stage.run("session", bus={"maxConcurrentCallsPerSession": 3})
     stage.send("sessions", *(ServiceBusMessage("sleep 0.3", session_id="s") for _ in range(3)))
     together = host.wait_count(3)
-    assert [one.settled for one in together] == [("completed",)] * 3
+    assert [invocation.settled for invocation in together] == [("completed",)] * 3
     assert stage.left("sessions") == []

@@ -53,36 +53,38 @@ def received() -> Iterator[Sequence[Any]]:
         bus.add_queue("orders")
         with ServiceBusClient.from_connection_string(bus.connection_string) as client:
             with client.get_queue_sender("orders") as sender:
-                for one in (full, bare, ServiceBusMessage("dead")):
-                    sender.send_messages(one)
+                for message in (full, bare, ServiceBusMessage("dead")):
+                    sender.send_messages(message)
             with client.get_queue_receiver("orders") as receiver:
-                found: list[Any] = []
-                while len(found) < 3:
-                    found += receiver.receive_messages(3 - len(found), max_wait_time=5)
-                receiver.dead_letter_message(found.pop(), reason="why", error_description="how")
+                messages: list[Any] = []
+                while len(messages) < 3:
+                    messages += receiver.receive_messages(3 - len(messages), max_wait_time=5)
+                receiver.dead_letter_message(messages.pop(), reason="why", error_description="how")
                 with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
-                    yield [*found, *dead_letters.receive_messages(1, max_wait_time=5)]
+                    yield [*messages, *dead_letters.receive_messages(1, max_wait_time=5)]
 
 
-def values(told: dict[str, Any]) -> dict[str, Any]:
+def values(trigger_metadata: dict[str, Any]) -> dict[str, Any]:
     """Return the values without their kinds, and JSON as text."""
-    return {name: next(iter(value.values())) for name, value in told.items() if name not in EXTENSION_OBJECTS}
+    return {
+        name: next(iter(value.values())) for name, value in trigger_metadata.items() if name not in EXTENSION_OBJECTS
+    }
 
 
 def test_one_message(received: Sequence[Any]) -> None:
     message = received[0]
-    told = metadata.message_metadata(message, CONTEXT)
+    trigger_metadata = metadata.message_metadata(message, CONTEXT)
     enqueued = message.enqueued_time_utc.strftime("%Y-%m-%dT%H:%M:%S")
     properties = '{"n":1,"text":"ü","yes":true,"half":0.5,"id":"00000000-0000-0000-0000-000000000001"}'
-    found = values(told)
-    assert {name: found.pop(name)[:21] for name in ("EnqueuedTimeUtc", "EnqueuedTime")} == {
+    fields = values(trigger_metadata)
+    assert {name: fields.pop(name)[:21] for name in ("EnqueuedTimeUtc", "EnqueuedTime")} == {
         "EnqueuedTimeUtc": f'"{enqueued}.',
         "EnqueuedTime": f'"{enqueued}.',
     }
     expires = (message.enqueued_time_utc + timedelta(days=14)).strftime("%Y-%m-%dT%H:%M:%S")
-    assert found.pop("ExpiresAtUtc").startswith(f'"{expires}.')
-    assert found.pop("ExpiresAt").endswith('+00:00"')
-    assert found == {
+    assert fields.pop("ExpiresAtUtc").startswith(f'"{expires}.')
+    assert fields.pop("ExpiresAt").endswith('+00:00"')
+    assert fields == {
         "DeliveryCount": "1",
         "LockToken": str(message.lock_token),
         "MessageId": "order-42",
@@ -98,7 +100,7 @@ def test_one_message(received: Sequence[Any]) -> None:
         "ReplyToSessionId": "session",
         "PartitionKey": "p",
     }
-    assert {name for name, value in told.items() if "json" in value} == EXTENSION_OBJECTS | {
+    assert {name for name, value in trigger_metadata.items() if "json" in value} == EXTENSION_OBJECTS | {
         "DeliveryCount",
         "SequenceNumber",
         "ApplicationProperties",
@@ -111,8 +113,8 @@ def test_one_message(received: Sequence[Any]) -> None:
 
 
 def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
-    told = metadata.message_metadata(received[1], CONTEXT)
-    assert set(told) - EXTENSION_OBJECTS == {
+    trigger_metadata = metadata.message_metadata(received[1], CONTEXT)
+    assert set(trigger_metadata) - EXTENSION_OBJECTS == {
         "DeliveryCount",
         "LockToken",
         "ExpiresAt",
@@ -124,52 +126,58 @@ def test_what_is_null_is_left_out(received: Sequence[Any]) -> None:
         "ApplicationProperties",
         "UserProperties",
     }
-    assert told["ExpiresAtUtc"] == {"json": '"9999-12-31T23:59:59.9999999"'}
-    assert told["ExpiresAt"] == {"json": '"9999-12-31T23:59:59.9999999+00:00"'}
-    assert told["UserProperties"] == {"json": "{}"}
+    assert trigger_metadata["ExpiresAtUtc"] == {"json": '"9999-12-31T23:59:59.9999999"'}
+    assert trigger_metadata["ExpiresAt"] == {"json": '"9999-12-31T23:59:59.9999999+00:00"'}
+    assert trigger_metadata["UserProperties"] == {"json": "{}"}
 
 
 def test_a_dead_letter_has_its_reason_in_its_properties_only(received: Sequence[Any]) -> None:
-    told = metadata.message_metadata(received[2], CONTEXT)
-    assert json.loads(told["ApplicationProperties"]["json"]) == {
+    trigger_metadata = metadata.message_metadata(received[2], CONTEXT)
+    assert json.loads(trigger_metadata["ApplicationProperties"]["json"]) == {
         "DeadLetterReason": "why",
         "DeadLetterErrorDescription": "how",
     }
-    assert not {"DeadLetterReason", "DeadLetterErrorDescription"} & set(told)
+    assert not {"DeadLetterReason", "DeadLetterErrorDescription"} & set(trigger_metadata)
 
 
 def test_a_batch_has_columns_without_their_empty_entries(received: Sequence[Any]) -> None:
-    told = metadata.batch_metadata(received[::-1], CONTEXT)
-    assert told["CorrelationIdArray"] == {"collectionString": {"string": ["trace-1"]}}
-    assert told["SessionIdArray"] == {"collectionString": {"string": []}}
-    assert told["DeliveryCountArray"]["json"] in {"[1,1,1]", "[2,1,1]"}
-    assert told["SequenceNumberArray"]["collectionSint64"]["sint64"][1:] == ["2", "1"]
-    assert [len(one) for one in json.loads(told["UserPropertiesArray"]["json"])] == [2, 0, 5]
-    assert told["TransactionPartitionKeyArray"] == told["PartitionKeyArray"] == {"collectionString": {"string": ["p"]}}
-    assert {name.removesuffix("Array") for name in set(told) - EXTENSION_OBJECTS} == set(metadata.columns(received[0]))
+    trigger_metadata = metadata.batch_metadata(received[::-1], CONTEXT)
+    assert trigger_metadata["CorrelationIdArray"] == {"collectionString": {"string": ["trace-1"]}}
+    assert trigger_metadata["SessionIdArray"] == {"collectionString": {"string": []}}
+    assert trigger_metadata["DeliveryCountArray"]["json"] in {"[1,1,1]", "[2,1,1]"}
+    assert trigger_metadata["SequenceNumberArray"]["collectionSint64"]["sint64"][1:] == ["2", "1"]
+    assert [len(properties) for properties in json.loads(trigger_metadata["UserPropertiesArray"]["json"])] == [2, 0, 5]
+    assert (
+        trigger_metadata["TransactionPartitionKeyArray"]
+        == trigger_metadata["PartitionKeyArray"]
+        == {"collectionString": {"string": ["p"]}}
+    )
+    assert {name.removesuffix("Array") for name in set(trigger_metadata) - EXTENSION_OBJECTS} == set(
+        metadata.columns(received[0])
+    )
 
 
 @pytest.mark.parametrize("event", ["single", "batch", "session_single"])
 def test_columns_have_the_kinds_of_the_sample_events(received: Sequence[Any], event: str) -> None:
     """The samples were derived from the extension's source independently."""
     sample = json.loads((EVENTS / f"{event}.json").read_text())["triggerMetadata"]
-    told = (
+    trigger_metadata = (
         metadata.batch_metadata(received, CONTEXT)
         if event == "batch"
         else metadata.message_metadata(received[0], CONTEXT)
     )
-    common = set(sample) & set(told)
+    common = set(sample) & set(trigger_metadata)
     assert len(common) >= 10
-    assert {name: set(told[name]) for name in common} == {name: set(sample[name]) for name in common}
+    assert {name: set(trigger_metadata[name]) for name in common} == {name: set(sample[name]) for name in common}
 
 
 def test_a_session_tells_until_when_it_is_locked(received: Sequence[Any]) -> None:
     until = datetime(2026, 11, 25, 1, 2, 3, 40000, UTC)
     invocation_context = metadata.InvocationContext(function="f", namespace="n", locked_until=until)
-    told = metadata.message_metadata(received[0], invocation_context)
-    assert told["SessionActions"] == {"json": '{"SessionLockedUntil":"2026-11-25T01:02:03.04+00:00"}'}
-    assert json.loads(told["sys"]["json"])["MethodName"] == "f"
-    assert json.loads(told["Client"]["json"])["FullyQualifiedNamespace"] == "n"
+    trigger_metadata = metadata.message_metadata(received[0], invocation_context)
+    assert trigger_metadata["SessionActions"] == {"json": '{"SessionLockedUntil":"2026-11-25T01:02:03.04+00:00"}'}
+    assert json.loads(trigger_metadata["sys"]["json"])["MethodName"] == "f"
+    assert json.loads(trigger_metadata["Client"]["json"])["FullyQualifiedNamespace"] == "n"
 
 
 def test_a_body_in_several_parts_is_one(received: Sequence[Any]) -> None:

@@ -29,7 +29,10 @@ def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: s
     stage.send("orders", *(ServiceBusMessage(body, message_id=body) for body in bodies))
     host.wait_count(len(bodies) + 1)
     host.wait_idle()
-    settlement = {(one.message_ids[0], one.attempt): (one.outcome, one.settled[0]) for one in host.invocations}
+    settlement = {
+        (invocation.message_ids[0], invocation.attempt): (invocation.outcome, invocation.settled[0])
+        for invocation in host.invocations
+    }
     assert settlement == {
         ("complete", 1): ("ok", "completed"),
         ("abandon", 1): ("ok", "abandoned"),
@@ -41,10 +44,10 @@ def test_each_message_is_settled_as_its_function_says(stage: Stage, extension: s
         ("then fail", 1): ("failed", "completed"),
         ("twice", 1): ("failed", "completed"),
     }
-    dead_letters = {one.message_id: one.properties for one in stage.bus.messages("orders" + DEAD_LETTERS)}
+    dead_letters = {message.message_id: message.properties for message in stage.bus.messages("orders" + DEAD_LETTERS)}
     assert dead_letters["deadletter"] == {"DeadLetterReason": "no money", "DeadLetterErrorDescription": "ü" * 200}
     assert dead_letters["plainly"].get("DeadLetterReason") in {None, ""}
-    assert [(one.message_id, one.state) for one in stage.bus.messages("orders")] == [("defer", "deferred")]
+    assert [(message.message_id, message.state) for message in stage.bus.messages("orders")] == [("defer", "deferred")]
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
@@ -61,7 +64,7 @@ def test_sessions_have_a_state_and_can_be_given_back(stage: Stage, extension: st
     bodies = ["state", "release", "a"]
     stage.send("sessions", *(ServiceBusMessage(body, session_id="s") for body in bodies))
     ended = host.wait_count(3)
-    assert [(one.outcome, one.error) for one in ended] == [("ok", "")] * 3
+    assert [(invocation.outcome, invocation.error) for invocation in ended] == [("ok", "")] * 3
     assert any(line.startswith("until") for stream, line in host.lines if stream == "stdout")
     host.stop()
     with (

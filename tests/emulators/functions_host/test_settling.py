@@ -12,7 +12,7 @@ from tests.emulators.functions_host.kit import DEAD_LETTERS, Stage
 
 
 def ends(host: Any) -> list[Any]:
-    return [(one.outcome, one.attempt, one.settled) for one in host.invocations]
+    return [(invocation.outcome, invocation.attempt, invocation.settled) for invocation in host.invocations]
 
 
 def test_what_succeeds_is_completed(stage: Stage) -> None:
@@ -20,10 +20,10 @@ def test_what_succeeds_is_completed(stage: Stage) -> None:
     stage.send("orders", "a", "b")
     stage.send("news", "c", topic=True)
     ended = host.wait_count(3)
-    assert sorted(one.function for one in ended) == ["single", "single", "subscription"]
+    assert sorted(invocation.function for invocation in ended) == ["single", "single", "subscription"]
     assert ends(host) == [("ok", 1, ("completed",))] * 3
     assert (stage.left("orders"), stage.left("news/Subscriptions/all")) == ([], [])
-    assert all(one.duration > 0 and not one.error for one in ended)
+    assert all(invocation.duration > 0 and not invocation.error for invocation in ended)
 
 
 def test_a_failure_comes_back_at_once_until_it_is_dead_lettered(stage: Stage) -> None:
@@ -32,9 +32,9 @@ def test_a_failure_comes_back_at_once_until_it_is_dead_lettered(stage: Stage) ->
     host.wait_count(3)
     host.wait_idle()
     assert ends(host) == [("failed", attempt, ("abandoned",)) for attempt in (1, 2, 3)]
-    assert {one.error for one in host.invocations} == {"ValueError: no money"}
-    assert {one.message_ids for one in host.invocations} == {("m-1",)}
-    assert [one["seen"][0]["delivery_count"] for one in stage.noted("single")] == [1, 2, 3]
+    assert {invocation.error for invocation in host.invocations} == {"ValueError: no money"}
+    assert {invocation.message_ids for invocation in host.invocations} == {("m-1",)}
+    assert [note["seen"][0]["delivery_count"] for note in stage.noted("single")] == [1, 2, 3]
     assert (stage.left("orders"), len(stage.bus.messages("orders" + DEAD_LETTERS))) == ([], 1)
 
 
@@ -42,11 +42,13 @@ def test_a_batch_is_settled_as_a_whole(stage: Stage) -> None:
     """One failure abandons the whole batch, including messages that were processed."""
     host = stage.run("batch", bus={"maxMessageBatchSize": 3})
     stage.send("batches", "a", "fail", "b", "c")
-    host.wait_for(lambda ended: any(one.outcome == "ok" for one in ended) and len(ended) >= 4)
+    host.wait_for(lambda ended: any(invocation.outcome == "ok" for invocation in ended) and len(ended) >= 4)
     host.wait_idle()
-    failed = [one for one in host.invocations if one.outcome == "failed"]
-    assert [(one.attempt, one.settled) for one in failed] == [(n, ("abandoned",) * 3) for n in (1, 2, 3)]
-    assert [one.settled for one in host.invocations if one.outcome == "ok"] == [("completed",)]
+    failed = [invocation for invocation in host.invocations if invocation.outcome == "failed"]
+    assert [(invocation.attempt, invocation.settled) for invocation in failed] == [
+        (n, ("abandoned",) * 3) for n in (1, 2, 3)
+    ]
+    assert [invocation.settled for invocation in host.invocations if invocation.outcome == "ok"] == [("completed",)]
     assert (stage.left("batches"), len(stage.bus.messages("batches" + DEAD_LETTERS))) == ([], 3)
 
 
@@ -64,9 +66,9 @@ def test_sessions_are_served_at_the_same_time_and_each_in_its_order(stage: Stage
     names = ["a1", "b1", "fail a2", "a3", "b2"]
     stage.send("sessions", *(ServiceBusMessage(name, session_id=name.split()[-1][0]) for name in names))
     host.wait_count(7)
-    seen = [bytes.fromhex(one["seen"][0]["body"]).decode() for one in stage.noted("session")]
-    assert [one for one in seen if "a" in one.split()[-1]] == ["a1", "fail a2", "fail a2", "fail a2", "a3"]
-    assert [one for one in seen if "b" in one] == ["b1", "b2"]
+    seen = [bytes.fromhex(note["seen"][0]["body"]).decode() for note in stage.noted("session")]
+    assert [text for text in seen if "a" in text.split()[-1]] == ["a1", "fail a2", "fail a2", "fail a2", "a3"]
+    assert [text for text in seen if "b" in text] == ["b1", "b2"]
     assert stage.left("sessions") == []
 
 

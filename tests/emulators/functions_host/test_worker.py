@@ -106,7 +106,7 @@ def test_a_reload_takes_the_code_that_is_there(stage: Stage) -> None:
     code.write_text(good)
     host.reload()
     host.wait_count(2)
-    assert [one["seen"][0]["body"] for one in stage.noted("single")] == [b"b".hex()]
+    assert [note["seen"][0]["body"] for note in stage.noted("single")] == [b"b".hex()]
 
 
 @pytest.mark.parametrize("verb", ["exit", "fork"])
@@ -117,7 +117,7 @@ def test_a_worker_that_ends_is_replaced_and_its_messages_come_back(stage: Stage,
     stage.send("orders", verb)
     host.wait_count(3)
     ended = host.invocations
-    assert [(one.outcome, one.error, one.settled) for one in ended] == [
+    assert [(invocation.outcome, invocation.error, invocation.settled) for invocation in ended] == [
         ("killed", "the worker ended with code 3", ("abandoned",))
     ] * 3
     stage.send("orders", "a")
@@ -139,7 +139,7 @@ def test_a_kill_takes_what_a_handler_has_started_along(stage: Stage) -> None:
 
 
 def test_a_stop_ends_what_runs_after_its_grace(stage: Stage) -> None:
-    others = hosts_threads()
+    threads_before = hosts_threads()
     host = stage.run("single", grace=0.1)
     heard = Heard(host)
     stage.send("orders", "child")
@@ -149,9 +149,9 @@ def test_a_stop_ends_what_runs_after_its_grace(stage: Stage) -> None:
     host.stop()
     assert gone(worker)
     assert gone(child)
-    assert [(one.outcome, one.settled) for one in host.invocations] == [("killed", ("abandoned",))]
-    assert [one.delivery_count for one in stage.bus.messages("orders")] == [1]
-    assert hosts_threads() <= others
+    assert [(invocation.outcome, invocation.settled) for invocation in host.invocations] == [("killed", ("abandoned",))]
+    assert [message.delivery_count for message in stage.bus.messages("orders")] == [1]
+    assert hosts_threads() <= threads_before
 
 
 def test_a_stop_waits_for_what_ends_in_time(stage: Stage) -> None:
@@ -159,7 +159,7 @@ def test_a_stop_waits_for_what_ends_in_time(stage: Stage) -> None:
     stage.send("orders", "sleep 0.3")
     stage.until_noted("single")
     host.stop()
-    assert [(one.outcome, one.settled) for one in host.invocations] == [("ok", ("completed",))]
+    assert [(invocation.outcome, invocation.settled) for invocation in host.invocations] == [("ok", ("completed",))]
 
 
 PARENT = """

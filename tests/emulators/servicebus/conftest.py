@@ -34,14 +34,14 @@ def bus() -> Iterator[ServiceBusEmulator]:
 
 @pytest.fixture
 def client(bus: ServiceBusEmulator) -> Iterator[ServiceBusClient]:
-    made = ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
-    yield made
-    last(made.close)
+    new_client = ServiceBusClient.from_connection_string(bus.connection_string, retry_total=0)
+    yield new_client
+    last(new_client.close)
 
 
 @pytest.fixture
 def admin(bus: ServiceBusEmulator) -> Iterator[ServiceBusAdministrationClient]:
     with ServiceBusAdministrationClient.from_connection_string(
         bus.admin_connection_string, connection_verify=str(bus.certificate), retry_total=0
-    ) as made:
-        yield made
+    ) as new_admin:
+        yield new_admin

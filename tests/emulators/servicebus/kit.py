@@ -62,12 +62,12 @@ def send(client: ServiceBusClient, queue: str, *bodies: str | ServiceBusMessage)
 
 def receive(receiver: ServiceBusReceiver, count: int = 1) -> list[ServiceBusReceivedMessage]:
     """Exactly so many, however they come."""
-    found: list[ServiceBusReceivedMessage] = []
-    while len(found) < count:
-        more = receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
-        assert more, f"{len(found)} of {count} messages came"
-        found += more
-    return found
+    messages: list[ServiceBusReceivedMessage] = []
+    while len(messages) < count:
+        more = receiver.receive_messages(max_message_count=count - len(messages), max_wait_time=10)
+        assert more, f"{len(messages)} of {count} messages came"
+        messages += more
+    return messages
 
 
 def one(receiver: ServiceBusReceiver) -> ServiceBusReceivedMessage:

@@ -89,12 +89,12 @@ class Peer:
         """The fields and payloads of all frames of a kind that come before the answer to what is asked now."""
         windows = (encode.uint(0), encode.uint(WINDOW), encode.uint(0), encode.uint(WINDOW))
         self.frame(frames.FLOW, *windows, *[NULL] * 5, TRUE)
-        found: list[tuple[list[Any], bytes]] = []
+        received: list[tuple[list[Any], bytes]] = []
         while (came := self.next()) is not None and came[0] == code:
-            found.append(came[1:])
+            received.append(came[1:])
         assert came is not None
         assert came[0] == frames.FLOW
-        return found
+        return received
 
     # -- listening
 
@@ -105,8 +105,8 @@ class Peer:
             if not more:
                 raise EOFError
             self._buffer += more
-        found, self._buffer = self._buffer[:size], self._buffer[size:]
-        return found
+        data, self._buffer = self._buffer[:size], self._buffer[size:]
+        return data
 
     def next(self) -> tuple[int, list[Any], bytes] | None:
         """A frame's code, fields and payload; None for a heartbeat."""
@@ -119,30 +119,30 @@ class Peer:
 
     def expect(self, code: int) -> list[Any]:
         """The fields of the next frame, which is of this kind."""
-        found = self.next()
-        assert found is not None
-        assert found[0] == code, f"{found[0]:#x} came: {found[1]}"
-        return found[1]
+        frame = self.next()
+        assert frame is not None
+        assert frame[0] == code, f"{frame[0]:#x} came: {frame[1]}"
+        return frame[1]
 
     def delivery(self) -> tuple[int, bytes]:
         """The number and the payload of the next one."""
         payload = b""
         while True:
-            found = self.next()
-            assert found is not None
-            assert found[0] == frames.TRANSFER
-            payload += found[2]
-            if not found[1][5]:
-                return found[1][1], payload
+            frame = self.next()
+            assert frame is not None
+            assert frame[0] == frames.TRANSFER
+            payload += frame[2]
+            if not frame[1][5]:
+                return frame[1][1], payload
 
     def ended(self) -> str | None:
         """The condition that the server closes with; the connection is at its end."""
         condition = None
         try:
             while True:
-                found = self.next()
-                if found is not None and found[0] == frames.CLOSE:
-                    condition = found[1][0].value[0] if isinstance(found[1][0], Described) else None
+                frame = self.next()
+                if frame is not None and frame[0] == frames.CLOSE:
+                    condition = frame[1][0].value[0] if isinstance(frame[1][0], Described) else None
         except (EOFError, ConnectionError):
             return condition
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 SHARE, LONGEST = 0.05, 0.02
-"""What is left of a pause, and at most so many seconds."""
+"""Share of a pause that is left, and its longest time in seconds."""
 SYNC = ("_servicebus_sender", "_servicebus_receiver", "_session_browser", "_pyamqp.client")
 ASYNC = (
     "aio._servicebus_sender_async",

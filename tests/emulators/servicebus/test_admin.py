@@ -79,17 +79,17 @@ def test_what_code_made_is_described_as_it_is(bus: ServiceBusEmulator, admin: Se
 
 
 def test_what_the_emulator_does_nothing_with_is_kept(admin: ServiceBusAdministrationClient) -> None:
-    given: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "auto_delete_on_idle": timedelta(minutes=6),
         "enable_express": True,
         "max_size_in_megabytes": 2048,
         "user_metadata": "<all> & sundry",
         "status": "SendDisabled",
     }
-    admin.create_queue("q", **given)
-    assert vars_of(admin.get_queue("q")).items() >= given.items()
+    admin.create_queue("q", **settings)
+    assert vars_of(admin.get_queue("q")).items() >= settings.items()
     admin.update_queue(admin.get_queue("q"), user_metadata="less")
-    assert vars_of(admin.get_queue("q")).items() >= {**given, "user_metadata": "less"}.items()
+    assert vars_of(admin.get_queue("q")).items() >= {**settings, "user_metadata": "less"}.items()
 
 
 def test_a_partitioned_queue_shows_the_size_of_all_partitions(admin: ServiceBusAdministrationClient) -> None:
@@ -106,7 +106,7 @@ def test_authorization_rules_are_kept(admin: ServiceBusAdministrationClient) -> 
     admin.create_queue("q", authorization_rules=[rule])
     rules = admin.get_queue("q").authorization_rules
     assert rules is not None
-    assert [(found.key_name, found.rights, found.primary_key) for found in rules] == [("reader", ["Listen"], "one")]
+    assert [(rule.key_name, rule.rights, rule.primary_key) for rule in rules] == [("reader", ["Listen"], "one")]
     assert rules[0].secondary_key
 
 
@@ -212,7 +212,7 @@ def test_a_topic_and_its_subscriptions(
     admin.create_subscription("events", "audit", dead_lettering_on_filter_evaluation_exceptions=False)
     with client.get_topic_sender("events") as sender:
         sender.send_messages(ServiceBusMessage("a", session_id="s"))
-    assert [found.name for found in admin.list_subscriptions("EVENTS")] == ["audit", "mail"]
+    assert [subscription.name for subscription in admin.list_subscriptions("EVENTS")] == ["audit", "mail"]
     assert admin.get_topic("events").default_message_time_to_live == timedelta(hours=1)
     audit = admin.get_subscription("events", "audit")
     assert audit.dead_lettering_on_filter_evaluation_exceptions is False
@@ -220,7 +220,7 @@ def test_a_topic_and_its_subscriptions(
     assert (runtime.subscription_count, runtime.sql_filter_count, runtime.correlation_filter_count) == (2, 2, 0)
     assert runtime.size_in_bytes > 0
     infos = list(admin.list_subscriptions_runtime_properties("events"))
-    assert [found.active_message_count for found in infos] == [1, 1]
+    assert [subscription.active_message_count for subscription in infos] == [1, 1]
 
     mail = admin.get_subscription("events", "mail")
     admin.update_subscription("events", mail, max_delivery_count=3)
@@ -229,7 +229,7 @@ def test_a_topic_and_its_subscriptions(
     assert (settings.max_delivery_count, settings.requires_session, settings.lock_duration) == (3, True, 5)
 
     admin.delete_subscription("events", "mail")
-    assert [found.name for found in admin.list_subscriptions("events")] == ["audit"]
+    assert [subscription.name for subscription in admin.list_subscriptions("events")] == ["audit"]
     admin.delete_topic("events")
     assert list(admin.list_topics()) == []
     assert bus.entities.settings("events/Subscriptions/audit") is None
@@ -271,9 +271,13 @@ def test_an_older_version_lacks_what_came_later(bus: ServiceBusEmulator) -> None
 
 
 def test_the_namespace(admin: ServiceBusAdministrationClient) -> None:
-    found = admin.get_namespace_properties()
-    assert (found.name, found.messaging_sku, found.namespace_type) == ("sbemulatorns", "Standard", "Messaging")
-    assert datetime.now(UTC) - found.created_at_utc < timedelta(minutes=1)
+    namespace = admin.get_namespace_properties()
+    assert (namespace.name, namespace.messaging_sku, namespace.namespace_type) == (
+        "sbemulatorns",
+        "Standard",
+        "Messaging",
+    )
+    assert datetime.now(UTC) - namespace.created_at_utc < timedelta(minutes=1)
 
 
 def test_who_does_not_trust_the_certificate_gets_nowhere(bus: ServiceBusEmulator) -> None:
@@ -362,13 +366,13 @@ def test_the_premium_tier() -> None:
         assert admin.create_queue("plain").max_message_size_in_kilobytes == 1024
         large = admin.create_queue("large", max_message_size_in_kilobytes=102_400, max_size_in_megabytes=81_920)
         assert (large.max_message_size_in_kilobytes, large.max_size_in_megabytes) == (102_400, 81_920)
-        for given in (
+        for setting in (
             {"max_message_size_in_kilobytes": 1023},
             {"max_message_size_in_kilobytes": 102_401},
             {"max_size_in_megabytes": 82_944},
             {"enable_express": True},
             {"enable_partitioning": True},
         ):
-            refused: dict[str, Any] = given
+            refused: dict[str, Any] = setting
             with pytest.raises(HttpResponseError, match="SubCode=40000"):
                 admin.create_topic("none", **refused)

@@ -51,7 +51,7 @@ def rule(**values: Any) -> AuthorizationRule:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("settings", "words"),
     [
         ({"lock_duration": timedelta(minutes=5, seconds=1)}, LOCK),
         ({"lock_duration": "PT0S"}, "LockDuration is P0D; the minimum is PT5S."),
@@ -77,18 +77,18 @@ def rule(**values: Any) -> AuthorizationRule:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_a_property_that_cannot_be(admin: ServiceBusAdministrationClient, given: dict[str, Any], words: str) -> None:
-    status, text = refused(admin, lambda admin: admin.create_queue("new", **given))
+def test_a_property_that_cannot_be(admin: ServiceBusAdministrationClient, settings: dict[str, Any], words: str) -> None:
+    status, text = refused(admin, lambda admin: admin.create_queue("new", **settings))
     assert (status, words in text, "SubCode=40" in text) == (400, True, True), text
     before = dict(admin.get_queue("q"))
-    assert refused(admin, lambda admin: admin.update_queue({**before, **given}))[0] == 400
+    assert refused(admin, lambda admin: admin.update_queue({**before, **settings}))[0] == 400
     assert dict(admin.get_queue("q")) == before
     with pytest.raises(ResourceNotFoundError):
         admin.get_queue("new")
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("settings", "words"),
     [
         ({"requires_session": True}, "The value for the RequiresSession property of an existing Queue cannot be"),
         (
@@ -99,18 +99,18 @@ def test_a_property_that_cannot_be(admin: ServiceBusAdministrationClient, given:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_what_is_chosen_once(admin: ServiceBusAdministrationClient, given: dict[str, Any], words: str) -> None:
-    status, text = refused(admin, lambda admin: admin.update_queue(admin.get_queue("q"), **given))
+def test_what_is_chosen_once(admin: ServiceBusAdministrationClient, settings: dict[str, Any], words: str) -> None:
+    status, text = refused(admin, lambda admin: admin.update_queue(admin.get_queue("q"), **settings))
     assert (status, words in text) == (400, True), text
-    queue = admin.create_queue("new", **given)
-    assert refused(admin, lambda admin: admin.update_queue(queue, **dict.fromkeys(given, False)))[0] == 400
-    admin.update_queue(queue, **dict.fromkeys(given, None))
-    assert dict(admin.get_queue("new")).items() >= given.items()
+    queue = admin.create_queue("new", **settings)
+    assert refused(admin, lambda admin: admin.update_queue(queue, **dict.fromkeys(settings, False)))[0] == 400
+    admin.update_queue(queue, **dict.fromkeys(settings, None))
+    assert dict(admin.get_queue("new")).items() >= settings.items()
 
 
 def test_a_subscription_s_sessions_are_chosen_once(admin: ServiceBusAdministrationClient) -> None:
-    found = admin.get_subscription("t", "s")
-    status, text = refused(admin, lambda admin: admin.update_subscription("t", found, requires_session=True))
+    subscription = admin.get_subscription("t", "s")
+    status, text = refused(admin, lambda admin: admin.update_subscription("t", subscription, requires_session=True))
     assert (status, "RequiresSession property of an existing Subscription" in text) == (400, True)
 
 
@@ -182,7 +182,7 @@ def test_a_queue_or_topic_that_is_not_there_is_an_empty_feed(admin: ServiceBusAd
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("settings", "words"),
     [
         ({"filter": SqlRuleFilter("a >")}, "'a >', character"),
         ({"filter": SqlRuleFilter("a = @none")}, "@none"),
@@ -191,11 +191,11 @@ def test_a_queue_or_topic_that_is_not_there_is_an_empty_feed(admin: ServiceBusAd
         ({"filter": CorrelationRuleFilter(properties={"n": 2**64})}, "has a value that AMQP cannot encode"),
     ],
 )
-def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, given: dict[str, Any], words: str) -> None:
-    status, text = refused(admin, lambda admin: admin.create_rule("t", "s", "r", **given))
+def test_a_rule_that_is_none(admin: ServiceBusAdministrationClient, settings: dict[str, Any], words: str) -> None:
+    status, text = refused(admin, lambda admin: admin.create_rule("t", "s", "r", **settings))
     assert (status, words in text) == (400, True), text
     first = admin.get_rule("t", "s", "$Default")
-    first.filter, first.action = given.get("filter", first.filter), given.get("action")
+    first.filter, first.action = settings.get("filter", first.filter), settings.get("action")
     assert refused(admin, lambda admin: admin.update_rule("t", "s", first))[0] == 400
     (left,) = admin.list_rules("t", "s")
     assert (left.name, type(left.filter), left.action) == ("$Default", TrueRuleFilter, None)

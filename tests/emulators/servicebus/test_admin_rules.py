@@ -88,10 +88,10 @@ def test_an_action_changes_by_its_parameters(
 )
 def test_a_value_comes_back_as_it_was(admin: ServiceBusAdministrationClient, value: Any) -> None:
     admin.create_rule("t", "s", "r", filter=CorrelationRuleFilter(properties={"key": value}))
-    found = admin.get_rule("t", "s", "r").filter
-    assert isinstance(found, CorrelationRuleFilter)
-    assert found.properties is not None
-    came = found.properties["key"] or ""  # the client makes None of an empty text
+    rule_filter = admin.get_rule("t", "s", "r").filter
+    assert isinstance(rule_filter, CorrelationRuleFilter)
+    assert rule_filter.properties is not None
+    came = rule_filter.properties["key"] or ""  # the client makes None of an empty text
     assert (came, type(came)) == (value, type(value))
 
 
@@ -105,13 +105,13 @@ def test_a_value_matches_a_message_s(
 
 
 def test_all_fields_of_a_correlation(admin: ServiceBusAdministrationClient) -> None:
-    given = {
+    fields = {
         "correlation_id": "1", "message_id": "2", "to": "3", "reply_to": "4", "label": "5", "session_id": "6",
         "reply_to_session_id": "7", "content_type": "8",
     }  # fmt: skip
-    admin.create_rule("t", "s", "r", filter=CorrelationRuleFilter(**given))
-    found = admin.get_rule("t", "s", "r").filter
-    assert {name: getattr(found, name) for name in given} == given
+    admin.create_rule("t", "s", "r", filter=CorrelationRuleFilter(**fields))
+    rule_filter = admin.get_rule("t", "s", "r").filter
+    assert {name: getattr(rule_filter, name) for name in fields} == fields
 
 
 @pytest.mark.parametrize("kind", [TrueRuleFilter, FalseRuleFilter])
@@ -133,17 +133,17 @@ def test_rules_of_all_kinds_are_counted_and_listed_by_name(
 def test_a_rule_is_as_old_as_its_creation(bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient) -> None:
     bus.advance(60)
     admin.create_rule("t", "s", "r")
-    made = admin.get_rule("t", "s", "r")
+    rule = admin.get_rule("t", "s", "r")
     bus.advance(60)
-    admin.update_rule("t", "s", made)
+    admin.update_rule("t", "s", rule)
     first, later = (rule.created_at_utc for rule in admin.list_rules("t", "s"))
     assert timedelta(seconds=59) < later - first < timedelta(seconds=119)
-    assert made.created_at_utc - later > timedelta(seconds=59)  # by the client's clock, which was not moved
+    assert rule.created_at_utc - later > timedelta(seconds=59)  # by the client's clock, which was not moved
 
 
 def test_rules_that_code_made_are_told(bus: ServiceBusEmulator, admin: ServiceBusAdministrationClient) -> None:
-    made = Rule.sql("n > 1", name="mine", action="SET n = 1")
-    bus.add_subscription("t", "other", rules=[made])
+    declared = Rule.sql("n > 1", name="mine", action="SET n = 1")
+    bus.add_subscription("t", "other", rules=[declared])
     (rule,) = admin.list_rules("t", "other")
     assert isinstance(rule.filter, SqlRuleFilter)
     assert isinstance(rule.action, SqlRuleAction)

@@ -124,8 +124,8 @@ def test_delivery_annotations_are_the_senders_and_the_lock(bus: ServiceBusEmulat
 
 
 def annotations(message: Any) -> dict[bytes, object]:
-    found: dict[bytes, object] = message.raw_amqp_message.delivery_annotations
-    return found
+    annotations_: dict[bytes, object] = message.raw_amqp_message.delivery_annotations
+    return annotations_
 
 
 def test_what_is_deleted_when_it_is_delivered_has_no_tag(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -206,8 +206,8 @@ def application(payload: bytes) -> dict[str, Any]:
     while True:
         section, at = decode(payload, at)
         if section.descriptor == 0x74:
-            found: dict[str, Any] = section.value
-            return found
+            properties: dict[str, Any] = section.value
+            return properties
 
 
 @pytest.mark.parametrize("code", [encode.ulong(0x30), encode.symbol("amqp:coordinator:list")], ids=["code", "name"])

@@ -35,12 +35,12 @@ def connect(bus: ServiceBusEmulator) -> ServiceBusClient:
 
 
 async def take(receiver: ServiceBusReceiver, count: int) -> list[ServiceBusReceivedMessage]:
-    found: list[ServiceBusReceivedMessage] = []
-    while len(found) < count:
-        more = await receiver.receive_messages(max_message_count=count - len(found), max_wait_time=10)
+    messages: list[ServiceBusReceivedMessage] = []
+    while len(messages) < count:
+        more = await receiver.receive_messages(max_message_count=count - len(messages), max_wait_time=10)
         assert more
-        found += more
-    return found
+        messages += more
+    return messages
 
 
 def test_settlement_locks_and_dead_letters(bus: ServiceBusEmulator) -> None:
@@ -65,8 +65,12 @@ def test_settlement_locks_and_dead_letters(bus: ServiceBusEmulator) -> None:
                     await receiver.complete_message(lost)
                 assert texts(await receiver.peek_messages(10, sequence_number=1)) == ["b", "e"]
             async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
-                (found,) = await dead_letters.receive_messages(1, max_wait_time=10)
-                assert (str(found), found.dead_letter_reason, found.dead_letter_error_description) == (
+                (dead_letter,) = await dead_letters.receive_messages(1, max_wait_time=10)
+                assert (
+                    str(dead_letter),
+                    dead_letter.dead_letter_reason,
+                    dead_letter.dead_letter_error_description,
+                ) == (
                     "c",
                     "why",
                     "because",
@@ -157,10 +161,14 @@ def test_the_rest_of_what_an_entity_does(bus: ServiceBusEmulator) -> None:
                 for _ in range(3):  # a, b, which was fetched before, and a again
                     (message,) = await receiver.receive_messages(1, max_wait_time=10)
                     await receiver.abandon_message(message)
-            assert [(one.body, one.delivery_count, one.locked) for one in bus.messages("orders")] == [(b"b", 1, False)]
+            assert [(message.body, message.delivery_count, message.locked) for message in bus.messages("orders")] == [
+                (b"b", 1, False)
+            ]
             bus.advance(60)
             async with client.get_queue_receiver("orders", sub_queue=ServiceBusSubQueue.DEAD_LETTER) as dead_letters:
-                reasons = {str(one): one.dead_letter_reason for one in await take(dead_letters, 2)}
+                reasons = {
+                    str(dead_letter): dead_letter.dead_letter_reason for dead_letter in await take(dead_letters, 2)
+                }
             assert reasons == {"a": "MaxDeliveryCountExceeded", "b": "TTLExpiredException"}
 
     asyncio.run(scenario())

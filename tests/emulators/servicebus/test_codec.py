@@ -53,9 +53,9 @@ def test_a_value_comes_back(value: Any) -> None:
 @given(VALUES)
 def test_the_sdk_reads_what_we_write(value: Any) -> None:
     data = memoryview(encode.value(value))
-    rest, found = _DECODE_BY_CONSTRUCTOR[data[0]](data[1:])
+    rest, decoded = _DECODE_BY_CONSTRUCTOR[data[0]](data[1:])
     assert not rest
-    assert found == as_the_sdk_has_it(value)
+    assert decoded == as_the_sdk_has_it(value)
 
 
 def as_the_sdk_has_it(value: Any) -> Any:
@@ -65,9 +65,9 @@ def as_the_sdk_has_it(value: Any) -> Any:
     if isinstance(value, datetime):
         return round((value - EPOCH) / timedelta(milliseconds=1))
     if isinstance(value, list):
-        return [as_the_sdk_has_it(one) for one in value]
+        return [as_the_sdk_has_it(item) for item in value]
     if isinstance(value, dict):
-        return {as_the_sdk_has_it(key): as_the_sdk_has_it(one) for key, one in value.items()}
+        return {as_the_sdk_has_it(key): as_the_sdk_has_it(item) for key, item in value.items()}
     return value
 
 
@@ -213,7 +213,7 @@ def outcome(read: Callable[[bytes], Any], data: bytes) -> str:
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_or_an_amqp_error(data: bytes) -> None:
     assert outcome(decode, data) in {"a value", DECODE}
-    assert outcome(lambda given: skip(given, 0), data) in {"a value", DECODE}
+    assert outcome(lambda octets: skip(octets, 0), data) in {"a value", DECODE}
 
 
 @UNHURRIED

@@ -60,7 +60,7 @@ def test_the_entities_of_a_file_do_what_it_says() -> None:
             sender.send_messages(sent)
         closed()
         seen = {name: bus.messages(f"events/Subscriptions/{name}") for name in ("everything", "portugal", "large")}
-    assert {name: [message.body for message in found] for name, found in seen.items()} == {
+    assert {name: [message.body for message in messages] for name, messages in seen.items()} == {
         "everything": [b"d", b"e"],
         "portugal": [b"d"],
         "large": [b"d"],

@@ -16,7 +16,7 @@ def send(client: ServiceBusClient, to: str, *bodies: str) -> None:
 
 
 def bodies(bus: ServiceBusEmulator, path: str) -> list[bytes]:
-    return [one.body for one in bus.messages(path)]
+    return [message.body for message in bus.messages(path)]
 
 
 def test_a_queue_comes_and_goes_with_its_messages(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -61,9 +61,9 @@ def test_a_change_is_of_all_settings(bus: ServiceBusEmulator, client: ServiceBus
     bus.entities.add("Queue", "orders", {"MaxDeliveryCount": 7})
     send(client, "orders", "one")
     bus.entities.change("Queue", "orders", {"LockDuration": "PT5S", "ForwardDeadLetteredMessagesTo": "dead-letters"})
-    found = bus.entities.settings("orders")
-    assert found is not None
-    assert (found.lock_duration, found.max_delivery_count) == (5, 10)
+    settings = bus.entities.settings("orders")
+    assert settings is not None
+    assert (settings.lock_duration, settings.max_delivery_count) == (5, 10)
     with client.get_queue_receiver("orders") as receiver:
         (message,) = receiver.receive_messages()
         receiver.dead_letter_message(message)

@@ -21,7 +21,7 @@ BUSY = "com.microsoft:server-busy"
 
 
 def named(*ids: str) -> list[ServiceBusMessage]:
-    return [ServiceBusMessage(one, message_id=one) for one in ids]
+    return [ServiceBusMessage(name, message_id=name) for name in ids]
 
 
 def test_a_message_is_delivered_twice(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -52,11 +52,11 @@ def order(seed: int) -> list[str]:
 
 def test_messages_come_out_of_order_and_in_the_same_one_for_the_same_seed() -> None:
     inorder = [f"{number:02}" for number in range(20)]
-    found = order(1)
-    assert sorted(found) == inorder
-    assert found != inorder
-    assert order(1) == found
-    assert order(2) != found
+    bodies = order(1)
+    assert sorted(bodies) == inorder
+    assert bodies != inorder
+    assert order(1) == bodies
+    assert order(2) != bodies
 
 
 def test_a_session_keeps_its_order(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -194,14 +194,14 @@ def put(peer: Peer, number: int) -> int:
 
 def answered(peer: Peer, said: list[bytes]) -> list[int]:
     """Which deliveries are, up to the end of the line."""
-    found: list[int] = []
+    settled_ids: list[int] = []
     try:
-        for one in said:
-            peer.say(one)
-            found.append(peer.expect(frames.DISPOSITION)[1])
+        for frame in said:
+            peer.say(frame)
+            settled_ids.append(peer.expect(frames.DISPOSITION)[1])
     except (EOFError, ConnectionError):
-        return found
-    return found
+        return settled_ids
+    return settled_ids
 
 
 def happened(knob: str, seed: int) -> list[object]:
@@ -220,16 +220,19 @@ def happened(knob: str, seed: int) -> list[object]:
         bus.faults = faults
         with Peer(bus.port).open().begin().receiver("q") as peer:
             peer.credit(100)
-            found = [peer.delivery() for _ in range(20)]
-            completed = [disposition_frame(one, one, frames.outcome(frames.ACCEPTED)) for one, _ in found]
+            deliveries = [peer.delivery() for _ in range(20)]
+            completed = [
+                disposition_frame(delivery_id, delivery_id, frames.outcome(frames.ACCEPTED))
+                for delivery_id, _ in deliveries
+            ]
             if knob == "delay":
                 peer.say(*completed)
                 return [values[1] for values, _ in peer.until_echo(frames.DISPOSITION)]  # what is not held back
             if knob == "drop":
                 return list(answered(peer, completed))
             for _ in range(20):  # what a fault does is done in a later turn, and may have one of its own
-                found += [(values[1], data) for values, data in peer.until_echo(frames.TRANSFER)]
-            return [data[-2:] for _, data in found]
+                deliveries += [(values[1], data) for values, data in peer.until_echo(frames.TRANSFER)]
+            return [data[-2:] for _, data in deliveries]
 
 
 @pytest.mark.parametrize("knob", ["duplicate", "reorder", "delay", "drop", "refuse", "lose_lock"])
@@ -253,19 +256,19 @@ def sent(bus: ServiceBusEmulator, ids: Sequence[str]) -> None:
 
 def completed(bus: ServiceBusEmulator, count: int) -> list[str]:
     """The bodies of all that was received and completed by a client that goes on whatever happens to it."""
-    found: list[str] = []
+    bodies: list[str] = []
     while bus.messages("q"):
         bus.advance(31)
         with contextlib.suppress(EOFError, ConnectionError), Peer(bus.port).open().begin().receiver("q") as peer:
             for received in range(count):
                 peer.credit(1, count=received)
                 number, payload = peer.delivery()
-                found.append(payload[-5:].decode())
+                bodies.append(payload[-5:].decode())
                 peer.say(disposition_frame(number, number, frames.outcome(frames.ACCEPTED)))
                 peer.expect(frames.DISPOSITION)
                 if not bus.messages("q"):
                     break
-    return found
+    return bodies
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -278,6 +281,6 @@ def test_nothing_is_lost_with_all_faults_at_once(seed: int) -> None:
         bus.add_queue("q", lock_duration=30, max_delivery_count=1000, duplicate_window=3600)
         sent(bus, ids)
         assert bus.messages("q")
-        found = completed(bus, 50)
+        handled = completed(bus, 50)
         assert bus.messages("q" + DEAD_LETTER_QUEUE) == []
-    assert set(found) == set(ids)
+    assert set(handled) == set(ids)

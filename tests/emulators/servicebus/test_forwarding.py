@@ -39,7 +39,9 @@ def test_a_message_that_cannot_go_on_is_in_the_transfer_dead_letter_queue(
     for name in ("astray", "ungrouped", "round"):
         send(client, name, name)
     reasons = {name: bus.messages(name + TRANSFER) for name in ("astray", "ungrouped", "round")}
-    assert {name: [one.properties["DeadLetterReason"] for one in found] for name, found in reasons.items()} == {
+    assert {
+        name: [message.properties["DeadLetterReason"] for message in messages] for name, messages in reasons.items()
+    } == {
         "astray": ["amqp:not-found"],
         "ungrouped": ["amqp:not-allowed"],
         "round": ["MaxTransferHopCountExceeded"],

@@ -166,12 +166,12 @@ def test_receive_and_delete(bus: ServiceBusEmulator, client: ServiceBusClient) -
 def test_prefetch_and_the_iterator(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", *[str(n) for n in range(30)])
-    found: list[str] = []
+    texts: list[str] = []
     with leaving(client.get_queue_receiver("orders", prefetch_count=10, max_wait_time=0.5)) as receiver:
         for message in receiver:
             receiver.complete_message(message)
-            found.append(str(message))
-    assert found == [str(n) for n in range(30)]
+            texts.append(str(message))
+    assert texts == [str(n) for n in range(30)]
     assert bus.messages("orders") == []
 
 
@@ -268,9 +268,11 @@ def test_nothing_at_all_and_texts_of_every_script(bus: ServiceBusEmulator, clien
         for message in messages[:3]:
             receiver.complete_message(message)
         receiver.dead_letter_message(messages[3], reason=odd, error_description=odd * 500)
-    found = messages[2]
-    assert [found.message_id, found.correlation_id, found.subject, found.partition_key, found.to] == [odd] * 5
-    assert found.application_properties == {odd.encode(): odd.encode(), b"": b""}
+    received = messages[2]
+    assert [received.message_id, received.correlation_id, received.subject, received.partition_key, received.to] == [
+        odd
+    ] * 5
+    assert received.application_properties == {odd.encode(): odd.encode(), b"": b""}
     (dead_letter,) = bus.messages("orders" + DEAD_LETTER_QUEUE)
     assert dead_letter.properties == {"DeadLetterReason": odd, "DeadLetterErrorDescription": odd * 500}
 

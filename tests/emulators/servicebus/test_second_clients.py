@@ -48,8 +48,8 @@ def test_over_tls(transport: str) -> None:
         bus.add_queue("orders")
         connection = bus.connection_string.replace("127.0.0.1", "localhost")
         arguments = ("azure.mjs", connection, "batches", transport)
-        found = node(*arguments, trusted=bus.certificate, options=["--experimental-websocket"])
-    assert found == {"numbers": list(range(50)), "size": 200_000}
+        answer = node(*arguments, trusted=bus.certificate, options=["--experimental-websocket"])
+    assert answer == {"numbers": list(range(50)), "size": 200_000}
 
 
 def azure(bus: ServiceBusEmulator, scenario: str) -> Any:
@@ -57,11 +57,11 @@ def azure(bus: ServiceBusEmulator, scenario: str) -> Any:
 
 
 def test_settlement(bus: ServiceBusEmulator) -> None:
-    found = azure(bus, "settlement")
-    assert found["renewed"]
-    again, dead_letter = found["again"], found["deadLetter"]
+    answer = azure(bus, "settlement")
+    assert answer["renewed"]
+    again, dead_letter = answer["again"], answer["deadLetter"]
     assert (again["body"], again["count"], again["properties"]) == ({"body": "back"}, 1, {"tried": "once"})
-    assert [(one["body"], one["state"]) for one in found["left"]] == [({"body": "later"}, "deferred")]
+    assert [(message["body"], message["state"]) for message in answer["left"]] == [({"body": "later"}, "deferred")]
     assert (dead_letter["id"], dead_letter["reason"], dead_letter["description"]) == ("dead letter", "why", "because")
     assert dead_letter["properties"]["more"] == 1
     assert bus.messages("orders") == bus.messages("orders/$DeadLetterQueue") == []
@@ -77,9 +77,9 @@ def test_streaming(bus: ServiceBusEmulator) -> None:
 
 
 def test_schedules(bus: ServiceBusEmulator) -> None:
-    found = azure(bus, "schedule")
-    assert [(one["body"], one["state"], one["number"]) for one in found["peeked"]] == [
-        ("b", "scheduled", found["second"])
+    answer = azure(bus, "schedule")
+    assert [(message["body"], message["state"], message["number"]) for message in answer["peeked"]] == [
+        ("b", "scheduled", answer["second"])
     ]
     bus.advance(3600)
     assert [message.state for message in bus.messages("orders")] == ["active"]
@@ -98,33 +98,33 @@ def test_sessions(bus: ServiceBusEmulator) -> None:
 def test_rules(bus: ServiceBusEmulator) -> None:
     bus.add_topic("events")
     bus.add_subscription("events", "some")
-    found = azure(bus, "rules")
-    assert found["before"] == [["$Default", {"sqlExpression": "1=1"}]]
-    assert (found["twice"], found["gone"]) == ("MessagingEntityAlreadyExists", "MessagingEntityNotFound")
-    (name, correlation), never = found["after"]
+    answer = azure(bus, "rules")
+    assert answer["before"] == [["$Default", {"sqlExpression": "1=1"}]]
+    assert (answer["twice"], answer["gone"]) == ("MessagingEntityAlreadyExists", "MessagingEntityNotFound")
+    (name, correlation), never = answer["after"]
     assert (name, correlation["subject"], correlation["applicationProperties"]) == (
         "created",
         "created",
         {"country": "pt"},
     )
     assert never == ["never", {"sqlExpression": "1=0"}]
-    assert found["body"] == "a"
+    assert answer["body"] == "a"
     assert bus.messages("events/Subscriptions/some") == []
 
 
 def test_rules_in_sql(bus: ServiceBusEmulator) -> None:
     bus.add_topic("events")
     bus.add_subscription("events", "some")
-    found = azure(bus, "sql")
-    by_id, large, plain = found["rules"]
+    answer = azure(bus, "sql")
+    by_id, large, plain = answer["rules"]
     action = {"sqlExpression": "SET sys.Label = 'large'; REMOVE size"}
     assert large == ["large", {"sqlExpression": "size > 10"}, action]
     assert plain == ["plain", {"sqlExpression": "size < 10"}, {}]
     assert (by_id[0], by_id[1]["correlationId"], by_id[2]) == ("by id", "c", {"sqlExpression": "SET found = TRUE"})
-    assert found["bad"][0] == found["worse"][0] == "GeneralError"
-    assert "'size >', character 7" in found["bad"][1]
-    assert "'DROP', character 1" in found["worse"][1]
-    assert found["found"] == [
+    assert answer["bad"][0] == answer["worse"][0] == "GeneralError"
+    assert "'size >', character 7" in answer["bad"][1]
+    assert "'DROP', character 1" in answer["worse"][1]
+    assert answer["found"] == [
         ["a", "large", {"RuleName": "large"}],
         ["b", None, {"size": 5}],
         ["b", None, {"size": 5, "found": True, "RuleName": "by id"}],

@@ -107,19 +107,19 @@ def test_management_of_a_lost_session_is_refused(bus: ServiceBusEmulator, client
 
 def test_a_receiver_waits_for_the_next_session(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders", requires_session=True)
-    found: list[str] = []
+    texts_received: list[str] = []
 
     def wait() -> None:
         with leaving(
             client.get_queue_receiver("orders", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=20)
         ) as receiver:
-            found.extend(texts(receive(receiver)))
+            texts_received.extend(texts(receive(receiver)))
 
     thread = threading.Thread(target=wait)
     thread.start()
     send(client, "orders", *grouped("a1"))
     thread.join(20)
-    assert found == ["a1"]
+    assert texts_received == ["a1"]
 
 
 def test_no_session_in_time(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -136,7 +136,7 @@ def test_deferred_messages_of_a_session(bus: ServiceBusEmulator, client: Service
         message = one(receiver)
         receiver.defer_message(message)
         (again,) = receiver.receive_deferred_messages(message.sequence_number or 0)
-        assert [str(one) for one in receiver.peek_messages(5, sequence_number=1)] == ["a1"]
+        assert [str(message) for message in receiver.peek_messages(5, sequence_number=1)] == ["a1"]
         receiver.complete_message(again)
     assert bus.messages("orders") == []
 

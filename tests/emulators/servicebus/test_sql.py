@@ -303,24 +303,26 @@ def test_the_deepest_that_is_read_can_be_applied(depth: int) -> None:
     ],
 )
 def test_what_an_action_sets(sql: str, system: dict[str, object], properties: dict[str, object]) -> None:
-    found = parse_action(sql)(SEEN)
+    changes = parse_action(sql)(SEEN)
     wanted = {name: value for name, value in {**SEEN.system, **system}.items() if value is not None}
-    assert found.system == wanted
-    assert {name: (type(value), value) for name, value in found.application.items()} == {
+    assert changes.system == wanted
+    assert {name: (type(value), value) for name, value in changes.application.items()} == {
         name: (type(value), value) for name, value in {**SEEN.application, **properties}.items()
     }
 
 
 def test_what_an_action_removes() -> None:
-    found = parse_action("REMOVE SIZE; REMOVE missing; REMOVE user.colour")(SEEN)
-    assert found.application == {key: value for key, value in SEEN.application.items() if key not in {"size", "Colour"}}
-    assert found.system == SEEN.system
+    changes = parse_action("REMOVE SIZE; REMOVE missing; REMOVE user.colour")(SEEN)
+    assert changes.application == {
+        key: value for key, value in SEEN.application.items() if key not in {"size", "Colour"}
+    }
+    assert changes.system == SEEN.system
 
 
 def test_each_new_id_is_another_one() -> None:
-    found = parse_action("SET a = newid(); SET b = newid()")(SEEN).application
-    assert isinstance(found["a"], uuid.UUID)
-    assert found["a"] != found["b"]
+    new_ids = parse_action("SET a = newid(); SET b = newid()")(SEEN).application
+    assert isinstance(new_ids["a"], uuid.UUID)
+    assert new_ids["a"] != new_ids["b"]
 
 
 @pytest.mark.parametrize(
@@ -393,7 +395,7 @@ def test_patterns_match_as_globs_do(pattern: str, text: str) -> None:
 @UNHURRIED
 @given(st.text("a%_!", max_size=8))
 def test_an_escaped_text_matches_itself_only(text: str) -> None:
-    escaped = "".join(f"!{one}" if one in "%_!" else one for one in text)
+    escaped = "".join(f"!{character}" if character in "%_!" else character for character in text)
     assert like(text, escaped, "!") is True
     assert like(text + "a", escaped, "!") is False
 
@@ -411,16 +413,16 @@ def test_longs_are_divided_as_c_sharp_divides(left: int, right: int) -> None:
     seen = MessageProperties({}, {"a": left, "b": right})
     assert parse("a / b * b + a % b = a")(seen)
     assert parse("(a % b = 0) OR ((a % b > 0) AND a > 0) OR ((a % b < 0) AND a < 0)")(seen)
-    found = parse_action("SET q = a / b; SET s = a + b; SET m = a * b")(seen).application
-    assert all(isinstance(found[name], int) and -(2**63) <= int(str(found[name])) < 2**63 for name in "qsm")
+    results = parse_action("SET q = a / b; SET s = a + b; SET m = a * b")(seen).application
+    assert all(isinstance(results[name], int) and -(2**63) <= int(str(results[name])) < 2**63 for name in "qsm")
 
 
 @UNHURRIED
 @given(st.floats(), st.floats())
 def test_no_double_is_too_much(left: float, right: float) -> None:
     seen = MessageProperties({}, {"a": left, "b": right})
-    found = parse_action("SET r = a / b; SET m = a % b; SET t = a * b")(seen).application
-    assert all(isinstance(found[name], float) for name in "rmt")
+    results = parse_action("SET r = a / b; SET m = a % b; SET t = a * b")(seen).application
+    assert all(isinstance(results[name], float) for name in "rmt")
     assert parse("a = b")(seen) is (left == right)
     assert math.isnan(left) or parse("a = a")(seen)
 
@@ -466,13 +468,13 @@ def conditions(draw: st.DrawFn) -> tuple[str, object]:
 
 
 def worst(parts: list[tuple[str, object]], decisive: bool) -> object:
-    found = {value for _, value in parts}
-    return decisive if decisive in found else None if None in found else not decisive
+    truths = {value for _, value in parts}
+    return decisive if decisive in truths else None if None in truths else not decisive
 
 
 @UNHURRIED
 @given(conditions())
-def test_conditions_of_any_depth(made: tuple[str, object]) -> None:
-    text, value = made
+def test_conditions_of_any_depth(condition: tuple[str, object]) -> None:
+    text, value = condition
     assert parse(text)(SEEN) is (value is True)
     assert parse(f"NOT ({text})")(SEEN) is (value is False)

@@ -55,7 +55,7 @@ def test_a_premium_message_has_more_but_not_in_a_batch(premium: ServiceBusEmulat
         batch.add_message(message(PREMIUM.batch))
         with pytest.raises(MessageSizeExceededError, match=f"{PREMIUM.batch} are allowed"):
             sender.send_messages(batch)
-    assert [len(one.body) for one in premium.messages("orders")] == [2 * PREMIUM.batch]
+    assert [len(message.body) for message in premium.messages("orders")] == [2 * PREMIUM.batch]
 
 
 @pytest.mark.parametrize("field", ["message_id", "session_id", "partition_key"])
@@ -63,15 +63,15 @@ def test_an_id_has_128_characters(bus: ServiceBusEmulator, client: ServiceBusCli
     """The client refuses longer ones itself, where they are set, and the service in what others send."""
     fits, long = ServiceBusMessage("a"), ServiceBusMessage("b")
     name = {"message_id": "message_id", "session_id": "group_id"}.get(field)
-    for one, size in ((fits, LONGEST_ID), (long, LONGEST_ID + 1)):
+    for message, size in ((fits, LONGEST_ID), (long, LONGEST_ID + 1)):
         if name is None:
-            one.raw_amqp_message.annotations = {b"x-opt-partition-key": "é" * size}
+            message.raw_amqp_message.annotations = {b"x-opt-partition-key": "é" * size}
         else:
-            setattr(one.raw_amqp_message.properties, name, "é" * size)
+            setattr(message.raw_amqp_message.properties, name, "é" * size)
     send(client, "orders", fits)
     with pytest.raises(ServiceBusError, match="129 characters, and 128 are allowed"):
         send(client, "orders", long)
-    assert [one.body for one in bus.messages("orders")] == [b"a"]
+    assert [stored.body for stored in bus.messages("orders")] == [b"a"]
 
 
 @pytest.mark.parametrize("value", ["x", b"x", "é"], ids=["text", "bytes", "two bytes each"])
@@ -81,7 +81,7 @@ def test_a_property_has_32_kib(bus: ServiceBusEmulator, client: ServiceBusClient
     with pytest.raises(ServiceBusError, match="The property 'p' has") as raised:
         send(client, "orders", ServiceBusMessage("b", application_properties={"p": value * (count + 1)}))
     assert "unable to process the request" in str(raised.value)
-    assert [one.body for one in bus.messages("orders")] == [b"a"]
+    assert [message.body for message in bus.messages("orders")] == [b"a"]
 
 
 def test_all_properties_have_64_kib(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
@@ -91,7 +91,7 @@ def test_all_properties_have_64_kib(bus: ServiceBusEmulator, client: ServiceBusC
     send(client, "orders", ServiceBusMessage("a", application_properties=properties(LARGEST_HEADER - ENVELOPE)))
     with pytest.raises(MessageSizeExceededError, match=r"size quota for this stream \(65536\)"):
         send(client, "orders", ServiceBusMessage("b", application_properties=properties(LARGEST_HEADER)))
-    assert [one.body for one in bus.messages("orders")] == [b"a"]
+    assert [message.body for message in bus.messages("orders")] == [b"a"]
 
 
 def test_what_is_scheduled_has_no_more(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:

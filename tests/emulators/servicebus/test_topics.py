@@ -68,8 +68,8 @@ def test_rules_choose_and_their_actions_change_a_copy_of_their_own(
     publish(bus, sized(5), sized(50))
     assert bodies(bus, "none") == []
     assert bodies(bus, "big") == [b"50"]
-    found = bus.messages("events/Subscriptions/marked")
-    assert [(message.body, dict(message.properties)) for message in found] == [
+    messages = bus.messages("events/Subscriptions/marked")
+    assert [(message.body, dict(message.properties)) for message in messages] == [
         (b"5", {"size": 5}),
         (b"50", {"size": 50}),
         (b"50", {"size": 50, "seen": True, "RuleName": "large"}),

@@ -85,11 +85,13 @@ def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: Se
     with Peer(bus.port).open().begin().receiver("q") as peer:
         for start in range(0, 10_000, 500):
             peer.credit(500, count=start)
-            found = [peer.delivery() for _ in range(500)]
-            assert [data.rpartition(b"\xa0")[2][1:] for _, data in found] == [
+            deliveries = [peer.delivery() for _ in range(500)]
+            assert [data.rpartition(b"\xa0")[2][1:] for _, data in deliveries] == [
                 b"%d" % n for n in range(start, start + 500)
             ]
-            peer.say(disposition_frame(found[0][0], found[-1][0], frames.outcome(frames.ACCEPTED), settled=True))
+            peer.say(
+                disposition_frame(deliveries[0][0], deliveries[-1][0], frames.outcome(frames.ACCEPTED), settled=True)
+            )
         peer.sync()
         assert bus._running is not None
         queue = bus._running[1].broker.queue("q")
@@ -100,7 +102,7 @@ def test_ten_thousand_messages_keep_their_order_and_leave_nothing_behind(bus: Se
             queue._expiries._timers,
             queue._ready._ready,
         )
-        assert [len(one) for one in left] == [0] * 5
+        assert [len(entities) for entities in left] == [0] * 5
         assert len(queue._context.timeline._due) <= SPARE + 1
 
 

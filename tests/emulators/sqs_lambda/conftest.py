@@ -21,7 +21,7 @@ REGION = "eu-west-1"
 
 
 class Lines:
-    """What functions printed, and whether they did."""
+    """Lines that functions printed, with a way to wait for one."""
 
     def __init__(self) -> None:
         self.all: list[str] = []
@@ -75,16 +75,16 @@ class World:
         return ids
 
     def seen(self) -> list[dict[str, Any]]:
-        """What the handlers noted, in order."""
+        """Return what the handlers noted, in order."""
         if not self.evidence.exists():
             return []
         return [json.loads(line) for line in self.evidence.read_text().splitlines()]
 
     def receive(self, url: str) -> Sequence[dict[str, Any]]:
-        told = self.sqs.receive_message(
+        response = self.sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"]
         )
-        messages: Sequence[dict[str, Any]] = told.get("Messages", [])
+        messages: Sequence[dict[str, Any]] = response.get("Messages", [])
         return messages
 
 

@@ -26,7 +26,7 @@ KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "reg
 
 
 def test_a_record_has_every_field(world: World) -> None:
-    """Of a standard queue: those of ReceiveMessage, under their names in Lambda's events."""
+    """A record of a standard queue has the fields of ReceiveMessage, under their names in Lambda's events."""
     url = world.queue()
     function = world.function(url, "app.records")
     attributes = {
@@ -38,7 +38,7 @@ def test_a_record_has_every_field(world: World) -> None:
     body = '{"name": "\u20ac"}'
     (message,) = world.send(url, body, MessageAttributes=attributes, MessageSystemAttributes=trace)
     function.wait_idle(20)
-    ((record,),) = (one["event"]["Records"] for one in world.seen())
+    ((record,),) = (note["event"]["Records"] for note in world.seen())
     system = record.pop("attributes")
     assert system.pop("SentTimestamp").isdigit()
     assert system.pop("ApproximateFirstReceiveTimestamp").isdigit()
@@ -93,8 +93,8 @@ def test_motos_own_mapping_does_not_also_deliver(world: World) -> None:
     finally:
         iam.close()
         lambda_.close()
-    assert [one.outcome for one in function.invocations] == ["success"]
-    assert [one["bodies"] for one in world.seen()] == [["once"]]
+    assert [invocation.outcome for invocation in function.invocations] == ["success"]
+    assert [note["bodies"] for note in world.seen()] == [["once"]]
 
 
 def test_only_the_reported_come_back(world: World) -> None:
@@ -106,17 +106,17 @@ def test_only_the_reported_come_back(world: World) -> None:
     first = function.invocations[0]
     assert (first.outcome, first.message_ids) == ("partial", tuple(ids))
     assert first.failed_ids == (ids[1], ids[3])
-    assert Counter(one["body"] for one in world.seen()) == {"a": 1, "b": 1, "fail:1": 2, "fail:2": 3}
-    assert {one.outcome for one in function.invocations[1:]} <= {"partial", "failed", "success"}
+    assert Counter(note["body"] for note in world.seen()) == {"a": 1, "b": 1, "fail:1": 2, "fail:2": 3}
+    assert {invocation.outcome for invocation in function.invocations[1:]} <= {"partial", "failed", "success"}
 
 
 def test_without_the_flag_what_is_reported_is_lost(world: World) -> None:
-    """As on AWS: the function returned, so its batch is deleted."""
+    """The function returned, so its batch is deleted, as on AWS."""
     url = world.queue()
     function = world.function(url, "app.report", report_failures=False)
     world.send(url, "fail")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["success"]
 
 
 @pytest.mark.parametrize("answer", ['{"batchItemFailures": [{"itemIdentifier": "no such"}]}', '"done"'])
@@ -127,7 +127,7 @@ def test_an_answer_that_says_nothing_fails_the_whole_batch(world: World, answer:
     function.wait_idle(20)
     first = function.invocations[0]
     assert (first.outcome, first.failed_ids) == ("failed", tuple(ids))
-    assert sorted(body for one in world.seen() for body in one["bodies"]) == ["a", "a", "b", "b"]
+    assert sorted(body for note in world.seen() for body in note["bodies"]) == ["a", "a", "b", "b"]
 
 
 def test_a_batch_is_not_waited_for_without_a_window(world: World) -> None:
@@ -135,7 +135,7 @@ def test_a_batch_is_not_waited_for_without_a_window(world: World) -> None:
     world.send(url, *map(str, range(12)))
     function = world.function(url, "app.succeed", batch_size=5)
     function.wait_idle(20)
-    assert sorted(len(one.message_ids) for one in function.invocations) == [2, 5, 5]
+    assert sorted(len(invocation.message_ids) for invocation in function.invocations) == [2, 5, 5]
 
 
 def test_a_window_gathers_several_receives(world: World) -> None:
@@ -144,13 +144,13 @@ def test_a_window_gathers_several_receives(world: World) -> None:
     world.send(url, *map(str, range(25)))
     function = world.function(url, "app.succeed", batch_size=25, window=60)
     function.wait_idle(20)
-    assert [len(one.message_ids) for one in function.invocations] == [25]
+    assert [len(invocation.message_ids) for invocation in function.invocations] == [25]
     function.stop()
     began = time.monotonic()
     function = world.function(url, "app.succeed", batch_size=25, window=1)
     world.send(url, "a", "b")
     function.wait_idle(20)
-    assert [len(one.message_ids) for one in function.invocations] == [2]
+    assert [len(invocation.message_ids) for invocation in function.invocations] == [2]
     assert time.monotonic() - began > 1
 
 
@@ -160,7 +160,7 @@ def test_a_batch_has_six_megabytes_at_most(world: World) -> None:
     world.send(url, *(str(n) * 700_000 for n in range(10)))
     function = world.function(url, "app.succeed", batch_size=10)
     function.wait_idle(30)
-    assert sorted(len(one.message_ids) for one in function.invocations) == [2, 8]
+    assert sorted(len(invocation.message_ids) for invocation in function.invocations) == [2, 8]
 
 
 def test_what_no_filter_matches_is_deleted_unseen(world: World) -> None:
@@ -168,19 +168,19 @@ def test_what_no_filter_matches_is_deleted_unseen(world: World) -> None:
     function = world.function(url, "app.succeed", filters=['{"body": {"kind": ["order"]}}'])
     world.send(url, "text", '{"kind": "other"}', '{"kind": "order"}')
     function.wait_idle(20)
-    assert [one["bodies"] for one in world.seen()] == [['{"kind": "order"}']]
+    assert [note["bodies"] for note in world.seen()] == [['{"kind": "order"}']]
 
 
 def test_the_queues_policy_moves_what_keeps_failing(world: World) -> None:
     """After as many receives as it says."""
-    letters = world.queue()
-    policy = json.dumps({"deadLetterTargetArn": world.arn(letters), "maxReceiveCount": 2})
+    dead_letters = world.queue()
+    policy = json.dumps({"deadLetterTargetArn": world.arn(dead_letters), "maxReceiveCount": 2})
     url = world.queue(RedrivePolicy=policy)
     (message,) = world.send(url, "fail")
     function = world.function(url, "app.report")
     function.wait_idle(20)
-    assert [one["receives"] for one in world.seen()] == [1, 2]
-    assert [one["MessageId"] for one in world.receive(letters)] == [message]
+    assert [note["receives"] for note in world.seen()] == [1, 2]
+    assert [dead_letter["MessageId"] for dead_letter in world.receive(dead_letters)] == [message]
 
 
 def test_batches_run_side_by_side_up_to_the_maximum(world: World) -> None:
@@ -189,13 +189,13 @@ def test_batches_run_side_by_side_up_to_the_maximum(world: World) -> None:
     function = world.function(url, "app.meet", batch_size=1, maximum_concurrency=2, timeout=30)
     function.wait_idle(30)
     assert most_at_once(world.seen()) == 2
-    assert len({one["pid"] for one in world.seen()}) == 2
+    assert len({note["pid"] for note in world.seen()}) == 2
 
 
 def most_at_once(seen: list[dict[str, Any]]) -> int:
     running = most = 0
-    for one in sorted(seen, key=lambda one: one["at"]):
-        running += 1 if one["what"] == "begin" else -1
+    for note in sorted(seen, key=lambda note: note["at"]):
+        running += 1 if note["what"] == "begin" else -1
         most = max(most, running)
     return most
 
@@ -209,8 +209,8 @@ def test_groups_run_side_by_side_and_each_in_its_order(world: World) -> None:
     function.wait_idle(30)
     seen = world.seen()
     for group in "ab":
-        mine = [one for one in seen if one["bodies"][0][0] == group]
-        assert [one["bodies"] for one in mine if one["what"] == "begin"] == [[f"{group}{n}"] for n in range(3)]
+        mine = [note for note in seen if note["bodies"][0][0] == group]
+        assert [note["bodies"] for note in mine if note["what"] == "begin"] == [[f"{group}{n}"] for n in range(3)]
         assert most_at_once(mine) == 1
     assert most_at_once(seen) == 2
 
@@ -221,8 +221,8 @@ def test_a_failing_head_holds_its_group_and_no_other(world: World) -> None:
     world.send(url, "b1", group="b")
     function = world.function(url, "app.report", batch_size=1)
     function.wait_idle(20)
-    order = [one["body"] for one in world.seen()]
-    assert [one for one in order if one != "b1"] == ["fail:1", "fail:1", "a2"]
+    order = [note["body"] for note in world.seen()]
+    assert [body for body in order if body != "b1"] == ["fail:1", "fail:1", "a2"]
     assert order.index("b1") < 2
 
 
@@ -233,7 +233,7 @@ def test_a_receive_of_two_batches_keeps_its_order_when_the_first_fails(world: Wo
     world.send(url, *(str(n) * 700_000 for n in range(10)), group="g")
     function = world.function(url, "app.release_and_fail", timeout=60, batch_size=10)
     function.wait_idle(90)
-    batches = ["".join(one["bodies"]) for one in world.seen()]
+    batches = ["".join(note["bodies"]) for note in world.seen()]
     assert (batches[0], "".join(batches[1:])) == ("01234567", "0123456789")
 
 
@@ -243,7 +243,7 @@ def test_a_group_whose_locks_a_function_ends_waits_for_that_function(world: Worl
     world.send(url, "1", "2", group="a")
     function = world.function(url, "app.release_and_stay", timeout=20)
     function.wait_idle(30)
-    assert [(one["what"], one["bodies"]) for one in world.seen()] == [
+    assert [(note["what"], note["bodies"]) for note in world.seen()] == [
         ("begin", ["1", "2"]),
         ("end", ["1", "2"]),
         ("begin", ["1", "2"]),
@@ -282,8 +282,8 @@ def test_polling_goes_on_when_the_queue_is_gone_and_there_again(world: World, ca
     world.sqs.create_queue(QueueName=url.rpartition("/")[2], Attributes={"VisibilityTimeout": "1"})
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one["bodies"] for one in world.seen()] == [["x"]]
-    assert len([one for one in caplog.records if "polling fails" in one.message]) == 1
+    assert [note["bodies"] for note in world.seen()] == [["x"]]
+    assert len([record for record in caplog.records if "polling fails" in record.message]) == 1
 
 
 def test_a_mistake_of_the_emulators_own_is_not_waited_out(
@@ -296,20 +296,20 @@ def test_a_mistake_of_the_emulators_own_is_not_waited_out(
     world.send(url, "x")
     with pytest.raises(TypeError):
         function.wait_idle(20)
-    assert "the event source mapping failed" in [one.message for one in caplog.records]
+    assert "the event source mapping failed" in [record.message for record in caplog.records]
 
 
 def test_what_is_done_and_cannot_be_deleted_is_said(world: World) -> None:
-    """Its queue was deleted meanwhile."""
+    """The queue was deleted while the function ran."""
     url = world.queue(visibility=30)
-    told = threading.Event()
-    function = world.function(url, "app.take_a_while", on_invocation=sets(told))
+    reported = threading.Event()
+    function = world.function(url, "app.take_a_while", on_invocation=sets(reported))
     (message,) = world.send(url, "x")
     deadline = time.monotonic() + 20
     while not world.seen() and time.monotonic() < deadline:
         threading.Event().wait(0.01)
     world.sqs.delete_queue(QueueUrl=url)
-    assert told.wait(20)
+    assert reported.wait(20)
     (invocation,) = function.invocations
     assert (invocation.outcome, invocation.undeleted) == ("success", (f"{message}: not deleted",))
 
@@ -322,13 +322,13 @@ def test_each_delete_has_its_own_answer(world: World) -> None:
     async def scenario() -> None:
         queue = Queue(url, world.endpoint, REGION)
         await queue.describe()
-        received_message = [one for _ in range(2) for one in await queue.receive(10)]
-        refused = [received_message[3], received_message[11]]
-        odd = [replace(one, handle="none of SQS's") if one in refused else one for one in received_message]
+        messages = [message for _ in range(2) for message in await queue.receive(10)]
+        refused = [messages[3], messages[11]]
+        odd = [replace(message, handle="none of SQS's") if message in refused else message for message in messages]
         failed = await queue.delete(odd)
         with pytest.raises(QueueError, match="ReceiptHandleIsInvalid"):
             await queue.release(odd[3])
-        assert failed == [f"{one.id}: ReceiptHandleIsInvalid" for one in refused]
+        assert failed == [f"{message.id}: ReceiptHandleIsInvalid" for message in refused]
         assert not await queue.empty()
         assert await queue.delete(refused) == []
         assert await queue.empty()

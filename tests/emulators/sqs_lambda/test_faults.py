@@ -1,4 +1,4 @@
-"""What goes wrong on purpose, each on its own."""
+"""Faults, each on its own."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def only_first(knob: str, body: str) -> Faults:
     """A seed by which the fault happens to the first delivery and to none of the next."""
     candidates = (Faults(seed=seed, **{knob: 0.5}) for seed in range(10_000))
     return next(
-        one
-        for one in candidates
-        if [one.hits(knob, body, str(count)) for count in range(1, 5)] == [True, False, False, False]
+        candidate
+        for candidate in candidates
+        if [candidate.hits(knob, body, str(count)) for count in range(1, 5)] == [True, False, False, False]
     )
 
 
@@ -32,8 +32,8 @@ def test_a_duplicate_comes_after_its_message_was_completed(world: World) -> None
     world.send(url, "fail:0")
     function = world.function(url, "app.report", faults=Faults(duplicate=1))
     function.wait_idle(20)
-    assert [one["receives"] for one in world.seen()] == [1, 2]
-    assert [one.outcome for one in function.invocations] == ["success", "success"]
+    assert [note["receives"] for note in world.seen()] == [1, 2]
+    assert [invocation.outcome for invocation in function.invocations] == ["success", "success"]
 
 
 def test_a_duplicate_does_not_go_before_a_failing_head(world: World) -> None:
@@ -42,7 +42,7 @@ def test_a_duplicate_does_not_go_before_a_failing_head(world: World) -> None:
     world.send(url, "fail:1", "next", group="g")
     function = world.function(url, "app.report", batch_size=1, faults=Faults(duplicate=1))
     function.wait_idle(20)
-    assert [one["body"] for one in world.seen()] == ["fail:1"] * 3 + ["next"] * 2
+    assert [note["body"] for note in world.seen()] == ["fail:1"] * 3 + ["next"] * 2
     first, second, *_ = function.invocations
     assert (second.started - first.started).total_seconds() > 3
 
@@ -56,8 +56,8 @@ def test_messages_of_a_standard_queue_change_their_order(world: World) -> None:
         named = dict(zip(world.send(url, *bodies), bodies, strict=True))
         function = world.function(url, "app.succeed", batch_size=10, faults=Faults(seed=3, reorder=0.5))
         function.wait_idle(20)
-        begun = sorted(function.invocations, key=lambda one: one.started)
-        orders.append([named[message] for one in begun for message in one.message_ids])
+        begun = sorted(function.invocations, key=lambda invocation: invocation.started)
+        orders.append([named[message] for invocation in begun for message in invocation.message_ids])
     assert sorted(orders[0]) == bodies
     assert orders[0] != bodies
     assert orders[0] == orders[1]
@@ -68,7 +68,7 @@ def test_a_group_keeps_its_order(world: World) -> None:
     world.send(url, *(str(n) for n in range(6)), group="a")
     function = world.function(url, "app.succeed", batch_size=2, faults=Faults(reorder=1))
     function.wait_idle(20)
-    assert [body for one in world.seen() for body in one["bodies"]] == [str(n) for n in range(6)]
+    assert [body for note in world.seen() for body in note["bodies"]] == [str(n) for n in range(6)]
 
 
 def test_an_answer_that_is_held_back(world: World) -> None:
@@ -90,8 +90,8 @@ def test_a_delete_that_never_happens(world: World) -> None:
     function = world.function(url, "app.report", faults=only_first("drop", "fail:0"))
     (message,) = world.send(url, "fail:0")
     function.wait_idle(20)
-    assert [one["receives"] for one in world.seen()] == [1, 2]
-    assert [one.undeleted for one in function.invocations] == [(f"{message}: kept by a fault",), ()]
+    assert [note["receives"] for note in world.seen()] == [1, 2]
+    assert [invocation.undeleted for invocation in function.invocations] == [(f"{message}: kept by a fault",), ()]
 
 
 def test_a_process_killed_in_mid_handler(world: World) -> None:
@@ -99,9 +99,9 @@ def test_a_process_killed_in_mid_handler(world: World) -> None:
     function = world.function(url, "app.take_a_while", faults=only_first("kill", "x"))
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["killed", "success"]
-    assert [one["what"] for one in world.seen()][-2:] == ["begin", "end"]
-    assert [one["what"] for one in world.seen()].count("end") == 1
+    assert [invocation.outcome for invocation in function.invocations] == ["killed", "success"]
+    assert [note["what"] for note in world.seen()][-2:] == ["begin", "end"]
+    assert [note["what"] for note in world.seen()].count("end") == 1
 
 
 def test_an_answer_that_comes_before_the_kill_is_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,8 +113,8 @@ def test_an_answer_that_comes_before_the_kill_is_lost(world: World, monkeypatch:
     function = world.function(url, "app.succeed", faults=faults)
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["killed", "success"]
-    assert [one["bodies"] for one in world.seen()] == [["x"], ["x"]]
+    assert [invocation.outcome for invocation in function.invocations] == ["killed", "success"]
+    assert [note["bodies"] for note in world.seen()] == [["x"], ["x"]]
     assert function.invocations[0].duration.total_seconds() < 10
 
 
@@ -125,7 +125,7 @@ def test_a_lock_that_ends_while_the_handler_runs(world: World) -> None:
     world.send(url, "x")
     function.wait_idle(20)
     assert most_at_once(world.seen()) == 2
-    assert [one.outcome for one in function.invocations] == ["success", "success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["success", "success"]
 
 
 def test_faults_may_be_changed_while_it_runs(world: World) -> None:

@@ -19,7 +19,7 @@ def record(body: str, **more: Any) -> dict[str, Any]:
 
 
 def matches(rules: Any, value: Any) -> bool:
-    """Whether rules for the key `x` of a JSON body match."""
+    """Return whether rules for the key `x` of a JSON body match."""
     return Filters([{"body": {"x": rules}}]).match(record(json.dumps(value)))
 
 
@@ -49,8 +49,8 @@ OPERATORS: list[tuple[Any, list[Any], list[Any]]] = [
 
 @pytest.mark.parametrize(("rules", "yes", "no"), OPERATORS)
 def test_each_operator(rules: Any, yes: list[Any], no: list[Any]) -> None:
-    assert [one for one in yes if not matches(rules, {"x": one})] == []
-    assert [one for one in no if matches(rules, {"x": one})] == []
+    assert [value for value in yes if not matches(rules, {"x": value})] == []
+    assert [value for value in no if matches(rules, {"x": value})] == []
 
 
 def test_what_is_not_there() -> None:
@@ -152,10 +152,10 @@ def test_a_pattern_of_4096_characters_is_the_longest() -> None:
 
 
 def test_ten_filters_are_the_most() -> None:
-    one = {"body": ["x"]}
-    Filters([one] * 10)
+    pattern = {"body": ["x"]}
+    Filters([pattern] * 10)
     with pytest.raises(ConfigError, match="at most 10"):
-        Filters([one] * 11)
+        Filters([pattern] * 11)
 
 
 leaves = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
@@ -179,5 +179,5 @@ def test_a_documents_own_pattern_matches_it_and_what_contains_it(document: Any, 
 
 def contains(value: Any, wanted: Any) -> bool:
     if is_object(wanted):
-        return is_object(value) and all(key in value and contains(value[key], one) for key, one in wanted.items())
+        return is_object(value) and all(key in value and contains(value[key], part) for key, part in wanted.items())
     return type(value) is type(wanted) and value == wanted

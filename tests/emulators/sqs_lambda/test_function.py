@@ -39,14 +39,14 @@ def test_one_process_serves_one_message_after_the_other(world: World) -> None:
     for n in range(3):
         world.send(url, str(n))
         function.wait_idle(20)
-    assert [one["bodies"] for one in world.seen()] == [["0"], ["1"], ["2"]]
-    assert len({one["pid"] for one in world.seen()}) == 1
-    first, *others = function.invocations
+    assert [note["bodies"] for note in world.seen()] == [["0"], ["1"], ["2"]]
+    assert len({note["pid"] for note in world.seen()}) == 1
+    first, *later = function.invocations
     assert first.cold_start is not None
     assert timedelta() < first.cold_start < timedelta(seconds=10)
-    assert [one.cold_start for one in others] == [None, None]
-    assert [one.request_id for one in function.invocations] == [one["request"] for one in world.seen()]
-    assert {one.outcome for one in function.invocations} == {"success"}
+    assert [invocation.cold_start for invocation in later] == [None, None]
+    assert [invocation.request_id for invocation in function.invocations] == [note["request"] for note in world.seen()]
+    assert {invocation.outcome for invocation in function.invocations} == {"success"}
 
 
 def test_environments_that_start_beforehand(world: World) -> None:
@@ -56,7 +56,7 @@ def test_environments_that_start_beforehand(world: World) -> None:
     world.lines.wait("loaded", times=2)
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one.cold_start for one in function.invocations] == [None]
+    assert [invocation.cold_start for invocation in function.invocations] == [None]
     assert world.lines.all.count("loaded") == 2
 
 
@@ -93,8 +93,8 @@ def test_an_exception_fails_the_batch_and_keeps_the_process(world: World) -> Non
     assert (failed.outcome, failed.error) == ("error", "ValueError: not yet")
     assert (failed.failed_ids, done.failed_ids) == ((message,), ())
     assert done.outcome == "success"
-    assert [one["receives"] for one in world.seen()] == [1, 2]
-    assert len({one["pid"] for one in world.seen()}) == 1
+    assert [note["receives"] for note in world.seen()] == [1, 2]
+    assert len({note["pid"] for note in world.seen()}) == 1
     world.lines.wait("[ERROR] ValueError: not yet")
 
 
@@ -108,7 +108,7 @@ def test_a_handler_over_its_time_is_killed_with_its_children(world: World) -> No
     assert (late.outcome, late.error) == ("timeout", "Task timed out after 0.40 seconds")
     assert timedelta(seconds=0.4) <= late.duration < timedelta(seconds=5)
     assert done.outcome == "success"
-    first, second = (one["pid"] for one in world.seen())
+    first, second = (note["pid"] for note in world.seen())
     assert first != second
     assert not alive(first)
 
@@ -118,7 +118,7 @@ def test_a_process_that_ends_fails_its_batch(world: World) -> None:
     function = world.function(url, "app.exit_once")
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["exit", "success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["exit", "success"]
     assert function.invocations[0].error == "Runtime.ExitError: exit status 7"
 
 
@@ -132,7 +132,7 @@ def test_a_process_that_ends_takes_its_children_with_it(world: World) -> None:
         function = world.function(url, "app.exit_and_leave_a_child", environ={"HELD": str(held)})
         world.send(url, "x")
         function.wait_idle(20)
-        assert [one.outcome for one in function.invocations] == ["exit", "success"]
+        assert [invocation.outcome for invocation in function.invocations] == ["exit", "success"]
         assert select.select([reading], [], [], 10)[0], "the child still runs"
         assert os.read(reading, 1) == b""
     finally:
@@ -149,8 +149,8 @@ def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) 
         threading.Event().wait(0.01)
     world.send(url, "2")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["success", "success"]
-    assert all(one.cold_start for one in function.invocations)
+    assert [invocation.outcome for invocation in function.invocations] == ["success", "success"]
+    assert all(invocation.cold_start for invocation in function.invocations)
 
 
 @pytest.mark.parametrize("provisioned", [0, 1])
@@ -163,9 +163,9 @@ def test_a_process_that_died_between_two_events_costs_no_delivery(world: World) 
     ],
 )
 def test_a_function_that_cannot_be_loaded(world: World, handler: str, error: str, provisioned: int) -> None:
-    """Its messages are not lost: they go where the queue's own policy sends them."""
-    letters = world.queue()
-    policy = f'{{"deadLetterTargetArn":"{world.arn(letters)}","maxReceiveCount":1}}'
+    """The messages are not lost: they go where the queue's own policy sends them."""
+    dead_letters = world.queue()
+    policy = f'{{"deadLetterTargetArn":"{world.arn(dead_letters)}","maxReceiveCount":1}}'
     url = world.queue(RedrivePolicy=policy)
     function = world.function(url, handler, provisioned=provisioned)
     world.send(url, "x")
@@ -173,16 +173,16 @@ def test_a_function_that_cannot_be_loaded(world: World, handler: str, error: str
     (invocation,) = function.invocations
     assert invocation.outcome == "init"
     assert str(invocation.error).startswith(error)
-    assert [one["Body"] for one in world.receive(letters)] == ["x"]
+    assert [dead_letter["Body"] for dead_letter in world.receive(dead_letters)] == ["x"]
 
 
 def test_a_function_that_cannot_be_started(world: World) -> None:
     """No process takes such a variable."""
     url = world.queue(visibility=30)
-    told = threading.Event()
-    function = world.function(url, "app.succeed", environ={"STAGE": "a\0b"}, on_invocation=sets(told))
+    reported = threading.Event()
+    function = world.function(url, "app.succeed", environ={"STAGE": "a\0b"}, on_invocation=sets(reported))
     world.send(url, "x")
-    assert told.wait(20)
+    assert reported.wait(20)
     (invocation,) = function.invocations
     assert (invocation.outcome, invocation.error) == ("init", "the function was not started: embedded null byte")
 
@@ -190,15 +190,15 @@ def test_a_function_that_cannot_be_started(world: World) -> None:
 def test_a_function_that_takes_too_long_to_load(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cloudqueues.sqs_lambda.sandbox.INIT_SECONDS", 0.5)
     url = world.queue(visibility=30)
-    told = threading.Event()
-    function = world.function(url, "slow.handler", on_invocation=sets(told))
+    reported = threading.Event()
+    function = world.function(url, "slow.handler", on_invocation=sets(reported))
     world.send(url, "x")
-    assert told.wait(20)
+    assert reported.wait(20)
     assert function.invocations[0].error == "the function was not initialised: over 0.5 s"
 
 
 def test_each_line_that_it_prints_is_heard(world: World) -> None:
-    """Of both streams, in order; what is too long is cut, and the last needs no end."""
+    """Lines of both streams are passed on in order; one that is too long is cut, and the last needs no newline."""
     url = world.queue()
     function = world.function(url, "app.speak")
     world.send(url, "x")
@@ -221,7 +221,7 @@ def test_an_answer_that_is_too_large(world: World, handler: str, error: str) -> 
     function = world.function(url, handler, timeout=2)
     world.send(url, "x")
     function.wait_idle(30)
-    assert [one.outcome for one in function.invocations] == ["error", "success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["error", "success"]
     assert str(function.invocations[0].error).startswith(error)
 
 
@@ -236,13 +236,17 @@ def test_nothing_is_left_after_a_stop(world: World) -> None:
     function.stop()
     (first,) = world.seen()
     assert not alive(first["pid"])
-    left = [one for one in threading.enumerate() if one not in before and "process_request_thread" not in one.name]
-    for one in left:
-        one.join(5)
-    assert not [one for one in left if one.is_alive()]
+    left = [
+        thread
+        for thread in threading.enumerate()
+        if thread not in before and "process_request_thread" not in thread.name
+    ]
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()]
     function.start()
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["success"]
+    assert [invocation.outcome for invocation in function.invocations] == ["success"]
 
 
 def test_a_stop_while_a_process_starts(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -255,7 +259,7 @@ def test_a_stop_while_a_process_starts(world: World, caplog: pytest.LogCaptureFi
     assert time.monotonic() - began < 5
     assert not alive(world.seen()[0]["pid"])
     gc.collect()
-    assert [one.message for one in caplog.records if one.name == "asyncio"] == []
+    assert [record.message for record in caplog.records if record.name == "asyncio"] == []
 
 
 def test_a_child_that_escaped_does_not_hold_up_a_stop(world: World) -> None:
@@ -318,12 +322,12 @@ def test_callbacks_that_fail_are_logged(world: World, caplog: pytest.LogCaptureF
     function = world.function(url, "app.succeed", on_line=broken, on_invocation=broken)
     world.send(url, "x")
     function.wait_idle(20)
-    assert [one.outcome for one in function.invocations] == ["success"]
-    assert {"on_line failed", "on_invocation failed"} <= {one.message for one in caplog.records}
+    assert [invocation.outcome for invocation in function.invocations] == ["success"]
+    assert {"on_line failed", "on_invocation failed"} <= {record.message for record in caplog.records}
 
 
 def test_a_logged_traceback_is_whole(world: World) -> None:
-    """Its last line is a line, and there before anything else is logged. (trials 3.3)"""
+    """The last line of a traceback is a line of its own, and is there before anything else is logged. (trials 3.3)"""
     function = world.function(world.queue(), "app.log_and_print")
     world.send(function._settings.queue_url, "x")
     world.lines.wait("ValueError: invalid literal for int() with base 10: 'no'")

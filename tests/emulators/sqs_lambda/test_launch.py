@@ -19,16 +19,16 @@ MOST = 1000
 
 
 def running(word: str) -> list[int]:
-    found = []
-    for one in Path("/proc").glob("[0-9]*"):
+    pids = []
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):  # it ended meanwhile
-            if word.encode() in (one / "cmdline").read_bytes():
-                found.append(int(one.name))
-    return found
+            if word.encode() in (process / "cmdline").read_bytes():
+                pids.append(int(process.name))
+    return pids
 
 
 async def cancelled_after(turns: int, handler: str, folder: Path) -> bool:
-    """Whether it was early enough."""
+    """Cancel a launch after so many turns of the loop, and return whether that was early enough."""
     environ = {**os.environ, "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:9"}
     starting = asyncio.create_task(launch(handler, environ, folder, lambda _: None))
     for _ in range(turns):

@@ -60,8 +60,8 @@ def test_what_says_nothing_reliable_is_refused(answer: str) -> None:
 
 
 def test_the_failed_are_named_once_or_twice() -> None:
-    told = {"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "b", "more": 1}], "other": 1}
-    assert failed_ids(json.dumps(told).encode(), ["a", "b"]) == {"b"}
+    response = {"batchItemFailures": [{"itemIdentifier": "b"}, {"itemIdentifier": "b", "more": 1}], "other": 1}
+    assert failed_ids(json.dumps(response).encode(), ["a", "b"]) == {"b"}
 
 
 # -- settings
@@ -130,20 +130,20 @@ def message(body: str = "x", **more: Any) -> dict[str, Any]:
 def test_attributes_that_sqs_only_sometimes_has_are_passed_on() -> None:
     """moto has no redrive task, so it never tells this one."""
     system = {"ApproximateReceiveCount": "1", "DeadLetterQueueSourceArn": ARN}
-    one = received_message(message(Attributes=system), ARN, "eu-west-1")
-    assert one.record["attributes"] == system
-    assert "md5OfMessageAttributes" not in one.record
+    received = received_message(message(Attributes=system), ARN, "eu-west-1")
+    assert received.record["attributes"] == system
+    assert "md5OfMessageAttributes" not in received.record
 
 
 def test_a_duplicate_is_counted_once_more() -> None:
-    one = received_message(message(Attributes={"ApproximateReceiveCount": "2"}), ARN, "eu-west-1")
-    again = delivered_again(one)
-    assert (one.delivery, again.delivery) == (("x", "2"), ("x", "3"))
-    assert (one.again, again.again) == (False, True)
+    received = received_message(message(Attributes={"ApproximateReceiveCount": "2"}), ARN, "eu-west-1")
+    again = delivered_again(received)
+    assert (received.delivery, again.delivery) == (("x", "2"), ("x", "3"))
+    assert (received.again, again.again) == (False, True)
 
 
 def test_an_event_holds_six_megabytes() -> None:
-    """What is past that goes into the next; but a message that is too large on its own still goes."""
+    """Messages beyond the limit go into the next event; a message that is too large on its own still goes."""
     large = received_message(message("\u00e9" * 500_000), ARN, "eu-west-1")
     assert fitting([large] * 10, 10) == 6
     assert len(event([large] * 6)) <= MAX_PAYLOAD < len(event([large] * 7))
@@ -175,7 +175,7 @@ def test_an_answer_has_6_291_556_bytes(size: int, status: bytes) -> None:
 
 def test_the_size_that_is_reckoned_is_the_size_that_is_sent() -> None:
     some = [received_message(message("\u20ac" * n), ARN, "eu-west-1") for n in range(1, 50)]
-    assert sum(one.size for one in some) + len('{"Records":[]}') - 1 == len(event(some))
+    assert sum(received.size for received in some) + len('{"Records":[]}') - 1 == len(event(some))
 
 
 # -- concurrency
@@ -357,10 +357,10 @@ def test_a_connection_that_ends_in_the_middle(half: bytes) -> None:
 def test_a_head_without_end_ends_its_connection() -> None:
     """With or without a word, since the client may still be writing."""
     try:
-        told = asyncio.run(talk(RuntimeApi(), b"GET /" + b"x" * (5 * 1024 * 1024)))
+        response = asyncio.run(talk(RuntimeApi(), b"GET /" + b"x" * (5 * 1024 * 1024)))
     except ConnectionError:
         return
-    assert told.startswith(b"HTTP/1.1 400")
+    assert response.startswith(b"HTTP/1.1 400")
 
 
 def test_an_answer_is_taken_once_and_only_if_it_is_not_too_long() -> None:
@@ -371,16 +371,16 @@ def test_an_answer_is_taken_once_and_only_if_it_is_not_too_long() -> None:
         )
         path = "/2018-06-01/runtime/invocation/r1/error"
         error = b'{"errorType": "T", "errorMessage": "m"}'
-        told = [await talk(api, b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")]
-        told.append(await talk(api, post(path, error), post(path, error)))
+        responses = [await talk(api, b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n")]
+        responses.append(await talk(api, post(path, error), post(path, error)))
         second = api.dispatch(RuntimeEvent(request_id="r2", event=b"{}", headers={}))
         long = b"x" * (MAX_RESPONSE + 1)
-        told.append(await talk(api, post("/2018-06-01/runtime/invocation/r2/response", long)))
-        return told, [first.result().error, second.result().error]
+        responses.append(await talk(api, post("/2018-06-01/runtime/invocation/r2/response", long)))
+        return responses, [first.result().error, second.result().error]
 
-    told, errors = asyncio.run(scenario())
-    assert b"Lambda-Runtime-Aws-Request-Id: r1" in told[0]
-    assert told[0].endswith(b"\r\n\r\n{}")
-    assert [told[1].count(b"HTTP/1.1 " + status) for status in (b"202", b"400")] == [1, 1]
-    assert told[2].startswith(b"HTTP/1.1 413")
+    responses, errors = asyncio.run(scenario())
+    assert b"Lambda-Runtime-Aws-Request-Id: r1" in responses[0]
+    assert responses[0].endswith(b"\r\n\r\n{}")
+    assert [responses[1].count(b"HTTP/1.1 " + status) for status in (b"202", b"400")] == [1, 1]
+    assert responses[2].startswith(b"HTTP/1.1 413")
     assert errors == ["T: m", "Function.ResponseSizeTooLarge: the answer is longer than 6 MB"]

@@ -1,5 +1,5 @@
-"""What we would not ship on Azure, by resource type: what keeps it safe, and what is told to somebody. What Azure itself refuses is in
-the stand-in's rules, which are asked too.
+"""Requirements for what we ship on Azure, by resource type: safety, and alarms that reach somebody. What Azure itself
+refuses is in the stand-in's rules, which are asked too.
 
 Each rule is a function of the inputs as on the wire that yields what is wrong.
 """
@@ -168,7 +168,8 @@ NO_RULES = {
 
 
 def broken(registration: Registration) -> list[str]:
-    """What is wrong with a registration. A type that has no rules, and is not known to need none, is wrong too."""
+    """Return what is wrong with a registration. A type that has no rules, and is not known to need none, is wrong
+    too."""
     if registration.read or not registration.custom:
         return []
     kind = registration.type.removeprefix("azure-native:")

@@ -34,7 +34,7 @@ def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
     ],
 )
 def test_metrics(name, severity, entity, metric, statistic, threshold, window, every):
-    """Of one entity of the namespace."""
+    """Each alarm watches one entity of the namespace."""
     alarm = alarms_of()[name]
     assert (alarm.name, alarm.severity, alarm.threshold) == (name, severity, threshold)
     assert alarm.signal == MetricSignal(

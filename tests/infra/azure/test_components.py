@@ -90,7 +90,7 @@ def test_two_queues_may_send_to_each_other(bundle):
 
 
 def test_a_paused_consumer_only_stops(bundle):
-    """Its queue stays open; one setting differs."""
+    """The queue stays open; one setting differs."""
     running, paused = (app_with(bundle, (ORDERS, {"consuming": on})) for on in (True, False))
     assert set(environment(paused).items()) - set(environment(running).items()) == {("AzureWebJobs.b.Disabled", "true")}
     assert running.named("shop-orders", QUEUE) == paused.named("shop-orders", QUEUE)

@@ -48,7 +48,7 @@ def test_a_consumer_is_granted_what_it_does():
 
 
 def test_each_queue_that_it_sends_to_is_one_more():
-    """Its own is granted already, as it copies to it."""
+    """The function's own queue is granted already, as it copies to it."""
     assert on(ORDERS, [RECEIPTS, ORDERS]) - on(ORDERS) == {
         ("send-receipts", Role.SERVICE_BUS_DATA_SENDER, "queue:receipts")
     }
@@ -61,7 +61,7 @@ def test_sessions_are_never_copied():
 
 
 def test_a_role_is_defined_in_the_subscription():
-    """As the platform returns it, so that a refresh finds no difference."""
+    """The id has the form that the platform returns, so that a refresh finds no difference."""
     role = Role.SERVICE_BUS_DATA_SENDER
     assert role.definition(BUS) == f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role.value}"
 
@@ -103,14 +103,14 @@ def test_flex_consumption_refuses_none_of_them():
 
 
 def test_a_call_has_a_thread():
-    """As many as there are calls at once."""
+    """There are as many threads as calls at once."""
     settings = compute(ORDERS, Capacity(batch=1, parallel=6))
     variables = environment(ORDERS, settings, NAMES, uses=(), host_id="h", function="charge", consuming=True)
     assert variables["PYTHON_THREADPOOL_THREAD_COUNT"] == "6"
 
 
 def test_a_pause_disables_the_function():
-    """By the platform's own setting, and only then."""
+    """The platform's own setting disables it, and only then."""
     assert variables_of(consuming=False)["AzureWebJobs.charge.Disabled"] == "true"
     assert "AzureWebJobs.charge.Disabled" not in variables_of()
 
@@ -124,7 +124,7 @@ def test_a_producer_is_told_the_address():
 
 
 def test_names():
-    """As Azure takes them."""
+    """Names have the form that Azure takes."""
     assert naming.function_app("Shop", "orders_eu") == "shop-orders-eu"
     assert naming.function_app("shop", "q" * 46) == f"shop-{'q' * 46}"  # and nine characters of Pulumi's
     with pytest.raises(ConfigError, match="has 52 characters"):
@@ -155,7 +155,7 @@ def test_hosts_have_names_of_their_own():
     ],
 )
 def test_the_trigger_is_as_the_settings(queue, capacity, batch, sessions):
-    """What is rendered binds as it says, by the real binding on the real FunctionApp."""
+    """The rendered code binds with these settings, by the real binding on the real FunctionApp."""
     settings = compute(queue, capacity)
     source = package.function_app(queue, f"{__name__}.nobody", settings)
     code = "\n".join(line for line in source.splitlines() if not line.startswith(f"from {__name__}"))

@@ -43,7 +43,7 @@ def test_the_sdk_knows_every_key_and_type(recorded):
 
 
 def test_azure_would_take_it(recorded):
-    """By the rule table."""
+    """The rule table accepts the program."""
     assert [said for registration in recorded.registrations for said in broken(registration)] == []
 
 
@@ -100,7 +100,7 @@ def test_every_consumer_has_its_six_alarms(recorded):
 
 
 def test_no_key_is_accepted_but_to_upload(recorded):
-    """By Pulumi itself, whose Blob needs it: pulumi-azure-native#2015."""
+    """Only Pulumi itself uses a key, since its Blob needs it: pulumi-azure-native#2015."""
     accounts = recorded.of("azure-native:storage:StorageAccount")
     assert [account.name for account in accounts if account.inputs["allowSharedKeyAccess"]] == ["shopcode"]
 

@@ -64,7 +64,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, fix):
 
 @pytest.mark.parametrize("capacity", [Capacity(batch=9), Capacity(batch=10, parallel=2), SINGLE])
 def test_each_fix_that_is_named_is_one(capacity):
-    """Of the first refusal above."""
+    """Each fix that the first refusal above names is accepted."""
     compute(Queue("q", timeout=30), capacity)
 
 
@@ -127,7 +127,7 @@ def test_one_number_changes_what_follows_from_it(change, changed):
     [(1, "PT1S"), (60, "PT1M"), (90, "PT90S"), (3600, "PT1H"), (86_400, "P1D"), (1_209_600, "P14D")],
 )
 def test_durations(seconds, text):
-    """As Azure Resource Manager reads them."""
+    """Durations have the form that Azure Resource Manager reads."""
     assert iso(seconds) == text
 
 
@@ -145,7 +145,7 @@ def test_host_json_of_single_messages():
 
 
 def test_host_json_of_sessions():
-    """As many sessions at once as handlers."""
+    """The host serves as many sessions at once as there are handlers."""
     bus = host_json(compute(Queue("orders", fifo=True), Capacity(batch=1, parallel=3)))["extensions"]["serviceBus"]
     assert (bus["maxConcurrentSessions"], bus["maxConcurrentCallsPerSession"]) == (3, 1)
     assert bus["sessionIdleTimeout"] == "00:00:10"

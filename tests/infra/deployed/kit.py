@@ -1,4 +1,5 @@
-"""What the tests of three clouds share: who hears of the functions, and a program in a copy with the real bundle."""
+"""Parts that the tests of three clouds share: a listener for the functions' reports, and a program in a copy with the
+real bundle."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ PATIENCE = 60
 
 
 class Heard:
-    """What the functions tell of each run and each settlement."""
+    """Reports of the functions on each run and each settlement."""
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []

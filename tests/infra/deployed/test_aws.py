@@ -33,7 +33,7 @@ pytestmark = [
 ]
 
 LIMITS = {"timeout": 305, "batch": 10, "concurrency": 2}
-"""Of orders, in the stack dev."""
+"""Settings of the function of orders, in the stack dev."""
 
 MENDED = """
 
@@ -82,13 +82,13 @@ class Shop:
         self.deployed.serve(self.engine.resources("dev"), self.base)
 
     def order(self, name, card="tok_visa"):
-        """By the address that the program gives to producers."""
+        """Send an order to the address that the program gives to producers."""
         body = json.dumps({"order_id": name, "customer": "c", "cents": 500, "card": card})
         url = self.engine.outputs("dev")["environment"]["PEEKLOCK_ORDERS_URL"]
         return self.sqs.send_message(QueueUrl=url, MessageBody=body)["MessageId"]
 
     def is_done(self, message, name):
-        """Its receipt, too. Returns what was told of the order."""
+        """Wait until the order and its receipt are done, and return the report on the order."""
         self.heard.until(what="settled", queue="receipts", message_id=f"receipt-{name}", reason="done")
         return self.heard.until(what="settled", queue="orders", message_id=message, reason="done")
 
@@ -136,7 +136,8 @@ def is_as_the_program_says(shop):
 
 
 def is_handled(shop):
-    """By one invocation, in a process with the program's environment, with what is in the bundle, and its own table."""
+    """One invocation handles it, in a process with the program's environment, with what is in the bundle, and its own
+    table."""
     shop.serve()
     message = shop.order("plain")
     assert shop.is_done(message, "plain")["attempt"] == 1
@@ -164,7 +165,7 @@ def is_refused(shop):
 
 
 def is_retried(shop):
-    """What was tried before is still counted, and the new queue's address is told to the functions."""
+    """Attempts before the change still count, and the functions get the new queue's address."""
     shop.sqs.delete_queue(QueueUrl=shop.engine.outputs("dev")["environment"]["PEEKLOCK_RECEIPTS_URL"])
     message = shop.order("late")
     shop.heard.until(what="settled", queue="orders", message_id=message, reason="retry", attempt=1)

@@ -1,4 +1,4 @@
-"""What the state of a program asks for, where it says little, much, or what cannot be here."""
+"""Functions and queues from a program's state, where it says little, much, or what cannot be here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def lines():
-    """What the functions print."""
+    """Lines that the functions print."""
     return queue.Queue()
 
 
@@ -101,7 +101,7 @@ def test_a_queue_of_elsewhere(deployed):
 
 
 def test_what_consumes_nothing_is_not_started(deployed):
-    """Its queue need not even be there."""
+    """The function's queue need not even exist."""
     deployed.serve([function(), mapping(enabled=False)], {})
     deployed.close()
 
@@ -182,7 +182,8 @@ def polling():
 
 
 def test_a_process_sees_nothing_of_the_users(deployed, orders, lines, tmp_path, monkeypatch):
-    """Its environment is the program's, what is changed, and what leads nowhere; it starts in the folder of its code."""
+    """The process has the program's variables, those that are changed, and those that lead nowhere; it starts in the
+    folder of its code."""
     for name in CANARIES:
         monkeypatch.setenv(name, "canary")
     (tmp_path / "app.py").write_text(TELLING)

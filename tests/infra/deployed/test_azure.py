@@ -76,7 +76,7 @@ class Shop:
         self.deployed.serve([], self.base)
 
     def order(self, name, card="tok_ok"):
-        """By the address that the program gives to producers."""
+        """Send an order to the address that the program gives to producers."""
         body = json.dumps({"order_id": name, "customer": "c", "cents": 500, "card": card})
         address = self.engine.outputs("dev")["environment"]["PEEKLOCK_ORDERS_URL"]
         with self.client.get_queue_sender(entity(address)) as sender:
@@ -86,7 +86,7 @@ class Shop:
         return self.client.get_queue_receiver(entity(self.engine.outputs("dev")["orders"]["dead_letters"]))
 
     def is_done(self, name):
-        """Its receipt, too. Returns what the function told of the order."""
+        """Wait until the order and its receipt are done, and return the function's report on the order."""
         self.heard.until(queue="receipts", message_id=f"receipt-{name}", reason="done")
         return self.heard.until(queue="orders", message_id=name, reason="done")
 
@@ -152,7 +152,7 @@ def is_handled(shop):
 
 
 def environment(process):
-    """As it was started."""
+    """Return the environment that the process was started with."""
     return dict(line.split("=", 1) for line in (process / "environ").read_text().split("\0") if line)
 
 
@@ -200,7 +200,7 @@ def is_tried_again(shop, name):
 
 
 def is_redriven(shop, name):
-    """As an operator does it: received, sent to the queue as it is, completed. It starts anew."""
+    """Redrive as an operator does: receive, send to the queue as it is, complete. The message starts anew."""
     with shop.dead_letters() as receiver, shop.client.get_queue_sender("orders") as sender:
         dead_letter, said = taken(receiver)
         assert (said["peeklock-reason"], said["peeklock-attempts"]) == ("exhausted", str(ATTEMPTS))

@@ -59,7 +59,7 @@ class Stack:
             return next(filter(holds, self.lines))
 
     def package(self, queue, handler, capacity):
-        """As the program renders it."""
+        """Write the package as the program renders it."""
         self.zipped(queue.name, package.rendered(queue, handler, settings.compute(queue, capacity)))
 
     def zipped(self, name, files):
@@ -221,8 +221,8 @@ def seen(line):
 
 
 def test_the_environment_of_a_process(stack, monkeypatch):
-    """What it was given, the program's, what is changed, and nothing of this process; the code is that of `here`, and then
-    its packages."""
+    """The process has what it was given, the program's variables and those that are changed, and nothing of this
+    process; it imports the local code first, and then its packages."""
     for name in CANARIES:
         monkeypatch.setenv(name, "canary")
     stack.deployed.open()

@@ -1,5 +1,5 @@
-"""What `pulumi up` made on Google Cloud, at work: the unmodified program by the real engine, its functions from the real
-bundle, tasks by Google's client, and what an operator does when something goes wrong.
+"""Resources of `pulumi up` on Google Cloud at work: the unmodified program by the real engine, its functions from the
+real bundle, tasks by Google's client, and what an operator does when something goes wrong.
 
 There is no emulator of Pub/Sub here: dead letters are lines of a file, and an operator's pull from the subscription is not shown.
 Firestore is a SQLite database. Time is the Cloud Tasks emulator's, which is moved over each delay.
@@ -78,7 +78,7 @@ class World:
         self.up()
 
     def up(self) -> None:
-        """As `peeklock dev` does it."""
+        """Deploy and serve as `peeklock dev` does."""
         self.engine.up("dev")
         with environment(**CANARIES):
             self.deployed.serve(self.engine.resources("dev"), self.base)
@@ -104,7 +104,7 @@ class World:
         return [message for message in file.read(str(path)) if message.lineage.id == order_id] if path.exists() else []
 
     def redrive(self, dead_letter: OutgoingMessage) -> None:
-        """As it is, body and headers; where it goes and whose token it has is said by the queue."""
+        """Send a dead letter again as it is, body and headers; the queue says where it goes and whose token it has."""
         http = {"url": from_url(self.address).target, "body": dead_letter.body, "headers": headers_of(dead_letter)}
         self.client.create_task(parent=self.orders, task={"http_request": http})
 
@@ -120,7 +120,7 @@ class World:
 
 
 def installed(code: Path, packages: Path) -> Path:
-    """As the platform's build does it: from the bundle alone."""
+    """Install from the bundle alone, as the platform's build does."""
     options = ["--requirement", "requirements.txt", "--no-index", "--find-links", "vendor", "--target", str(packages)]
     subprocess.run([sys.executable, "-m", "pip", "install", *options], cwd=code, check=True, capture_output=True)
     return packages
@@ -180,7 +180,7 @@ def test_dead_lettered_and_redriven(world: World) -> None:
 
 
 def test_dead_lettered_at_once(world: World) -> None:
-    """What can never succeed has one attempt."""
+    """An order that can never succeed has one attempt."""
     world.send("o-declined", "tok_declined")
     world.heard.until(what="settled", message_id="o-declined", reason="fatal")
     (dead_letter,) = world.dead_letters("o-declined")

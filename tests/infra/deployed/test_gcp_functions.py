@@ -1,4 +1,4 @@
-"""What is read out of the engine's state for Google Cloud, and the processes that follow from it, without the engine."""
+"""Functions of Google Cloud read from the engine's state, and their processes, without the engine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STATE = Path(__file__).parent / "gcp_state.json"
 ORDERS_QUEUE = "projects/contoso-dev/locations/europe-west1/queues/shop-orders-dev"
 
 ADDED = {"LC_CTYPE", "SERVER_SOFTWARE", "FUNCTION_TARGET", "FUNCTION_SIGNATURE_TYPE"}
-"""By Python, gunicorn and the framework in the process itself."""
+"""Variables that Python, gunicorn and the framework add in the process itself."""
 
 TELLING = """
 import json, os
@@ -53,7 +53,7 @@ def resource(state: list[dict[str, Any]], type_: str, name: str = "shop-orders")
 
 
 def put(resource: dict[str, Any], *path: str, value: Any) -> None:
-    """As the program says it, and so as the provider returns it."""
+    """Set a value as the program says it, and so as the provider returns it."""
     for part in ("inputs", "outputs"):
         inner = resource[part]
         for name in path[:-1]:
@@ -93,7 +93,7 @@ def base(tmp_path: Path) -> dict[str, str]:
 
 
 def test_numbers_and_environment_are_the_programs(deployed, state):
-    """By their names; nothing of the environment is another but for what leads elsewhere."""
+    """Numbers and variables are the program's; only variables that lead elsewhere differ."""
     orders, receipts = deployed.functions(state)
     assert (orders.name, receipts.name) == ("shop-orders-dev", "shop-receipts-dev")
     config = resource(state, gcp_state.FUNCTION)["inputs"]["serviceConfig"]
@@ -153,7 +153,7 @@ def test_a_folder_with_a_strange_name():
 
 
 def test_what_the_platform_says_where_the_program_does_not(deployed, state):
-    """Its defaults, and as many threads as there are requests at once."""
+    """The platform's defaults hold, and there are as many threads as requests at once."""
     function = resource(state, gcp_state.FUNCTION)
     put(function, "serviceConfig", value={})
     served = deployed.functions([function])[0]
@@ -214,7 +214,7 @@ def url_of(deployed: GcpRunner, state: list[dict[str, Any]]) -> str:
 
 
 def test_a_process_sees_nothing_of_the_users(deployed, context, state, base):
-    """Its environment is what it is given, and it starts in the folder of its code."""
+    """The process has the environment that it is given, and starts in the folder of its code."""
     canaries = dict.fromkeys(
         ("AWS_SECRET_ACCESS_KEY", "AZURE_CLIENT_SECRET", "GOOGLE_APPLICATION_CREDENTIALS"), "canary"
     )

@@ -1,5 +1,5 @@
-"""What we would not ship on Google Cloud, by resource type: what keeps it safe, and what loses nothing. What Google itself refuses is
-in the stand-in's rules, which are asked too.
+"""Requirements for what we ship on Google Cloud, by resource type: safety, and no lost messages. What Google itself
+refuses is in the stand-in's rules, which are asked too.
 
 Each rule is a function of the inputs as on the wire that yields what is wrong.
 """
@@ -262,7 +262,7 @@ LABELS = {
 
 
 def broken(registration: Registration) -> list[str]:
-    """What is wrong with a registration. A type that has no rules is wrong too."""
+    """Return what is wrong with a registration. A type that has no rules is wrong too."""
     if registration.read or not registration.custom:
         return []
     kind = registration.type.removeprefix("gcp:")

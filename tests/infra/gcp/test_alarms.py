@@ -74,7 +74,7 @@ def test_each_is_there_with_its_severity():
     ],
 )
 def test_metrics(name, threshold, filter_):
-    """Of one resource."""
+    """Each alarm watches one resource."""
     alarm = alarms_of()[name]
     assert isinstance(alarm.signal, MetricSignal)
     assert (alarm.threshold, alarm.signal.filter, alarm.signal.period) == (threshold, filter_, 60)
@@ -209,7 +209,7 @@ failing = cloudtasks.bind(fail, dead_letter="memory://dead-letters", unauthentic
 
 
 def test_failures_are_written_where_the_platform_reads(tmp_path):
-    """By the real framework, with no logging set up by anybody: to stderr."""
+    """The real framework writes them to stderr, with no logging set up."""
     (tmp_path / "main.py").write_text(MAIN)
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WORKER, str(tmp_path / "main.py")],

@@ -98,7 +98,7 @@ def test_a_queue_sends_to_its_function_only(bundle):
 
 
 def test_dead_letters_are_kept_for_ever(bundle):
-    """As far as there is one: a subscription that never expires, and 31 days of dead letters."""
+    """Dead letters are kept as long as the platform can: a subscription that never expires, and 31 days of dead letters."""
     inputs = app_with(bundle).named("shop-orders-dead-letters", "gcp:pubsub/subscription:Subscription").inputs
     assert (inputs["expirationPolicy"], inputs["messageRetentionDuration"]) == ({"ttl": ""}, "2678400s")
 
@@ -135,7 +135,7 @@ def test_two_queues_may_send_to_each_other(bundle):
 
 
 def test_a_paused_consumer_only_stops(bundle):
-    """Its queue goes on taking tasks; one input differs."""
+    """The queue goes on taking tasks; one input differs."""
     running, paused = (app_with(bundle, (ORDERS, {"consuming": on})) for on in (True, False))
     assert differences(running, paused) == {("Queue", "shop-orders"): {"desiredState"}}
     assert paused.named("shop-orders", QUEUE).inputs["desiredState"] == "PAUSED"
@@ -188,7 +188,7 @@ def test_a_key_is_the_dead_letters_and_the_stores(bundle):
     ("service", "type_"), [("pubsub", "gcp:pubsub/topic:Topic"), ("firestore", "gcp:firestore/database:Database")]
 )
 def test_google_may_use_the_key_before_it_has_to(bundle, service, type_):
-    """Its own account for the service, which the project gets when it is asked for."""
+    """The service's own account may use the key; the project gets that account when it is asked for."""
     recorded = app_with(bundle, key=OWN_KEY)
     grant = recorded.named(f"shop-agent-{service}-may-encrypt")
     assert grant.inputs["cryptoKeyId"] == OWN_KEY
@@ -214,7 +214,7 @@ def test_what_is_used_is_enabled(bundle, options, more):
 
 
 def test_a_queue_is_made_again_under_another_name(bundle):
-    """Its own is not free for days after it is deleted. The function stays, and is told."""
+    """The old name is not free for days after the queue is deleted. The function stays, and gets the new address."""
     recorded = app_with(bundle, (ORDERS, {"suffix": "2"}))
     assert recorded.named("shop-orders", QUEUE).inputs["name"] == "shop-orders-dev-2"
     assert recorded.named("shop-orders", FUNCTION).inputs["name"] == "shop-orders-dev"

@@ -52,13 +52,13 @@ def test_a_long_account_is_cut():
 
 
 def test_a_service_is_never_cut():
-    """Its name is in addresses that people read."""
+    """The service's name is in addresses that people read."""
     with pytest.raises(ConfigError, match=r"has 84 characters, .* at most 49; shorten app 'shop', .* by 35"):
         DEPLOYMENT.service(Queue("q" * 75))
 
 
 def test_an_app_begins_with_a_letter():
-    """As all names made of it do."""
+    """All names made of the app's begin with it."""
     with pytest.raises(ConfigError, match="use small letters, digits and '-', beginning with a letter"):
         Deployment(project="p", region="r", app="2shop", stack="dev")
 
@@ -71,7 +71,7 @@ def test_another_form_of_a_name_is_refused(name):
 
 
 def test_the_address_is_our_senders():
-    """What a function is told is what `peeklock.send` takes, and the token is for the function."""
+    """`peeklock.send` takes the addresses that a function gets, and the token is for the function."""
     sender = from_url(address(QUEUE, TARGET, CALLER, 40))
     assert sender.deadline == timedelta(seconds=40)
     assert (sender.queue, sender.target, sender.service_account, sender.audience) == (QUEUE, TARGET, CALLER, None)
@@ -134,7 +134,7 @@ def test_a_consumer_is_granted_what_it_does():
 
 
 def test_each_queue_that_it_sends_to_is_two_more():
-    """Its own is granted already, as it copies to it."""
+    """The function's own queue is granted already, as it copies to it."""
     assert on(ORDERS, [RECEIPTS, ORDERS]) - on(ORDERS) == {
         ("send-receipts", Role.ENQUEUER, "queue", "receipts"),
         ("send-receipts-as", Role.ACT_AS, "caller", "receipts"),
@@ -156,7 +156,7 @@ def test_a_handler_is_in_main(handler):
 
 
 def test_a_handler_is_the_function():
-    """Its name alone."""
+    """The entry point is the handler's name alone."""
     assert functions.entry_point("main.charge_http") == "charge_http"
 
 

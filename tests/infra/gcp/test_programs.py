@@ -45,7 +45,7 @@ def test_the_sdk_knows_every_key_and_type(recorded):
 
 
 def test_google_would_take_it(recorded):
-    """By the rule table."""
+    """The rule table accepts the program."""
     assert [said for registration in recorded.registrations for said in broken(registration)] == []
 
 

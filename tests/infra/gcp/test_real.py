@@ -1,4 +1,4 @@
-"""What the program makes, taken by the real client, a real queue of the emulator and the real framework."""
+"""Output of the program, taken by the real client, a real queue of the emulator and the real framework."""
 
 from __future__ import annotations
 

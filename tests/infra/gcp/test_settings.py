@@ -77,7 +77,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, fix):
     ],
 )
 def test_each_fix_that_is_named_is_one(queue, capacity):
-    """Of the refusals above."""
+    """Each fix that a refusal above names is accepted."""
     compute(queue, capacity)
 
 
@@ -140,7 +140,7 @@ def test_a_batch_means_nothing():
 
 
 def test_durations():
-    """As Google's APIs read them."""
+    """Durations have the form that Google's APIs read."""
     assert (duration(0), duration(2_678_400)) == ("0s", "2678400s")
 
 

@@ -1,4 +1,4 @@
-"""What the soak's functions run: every way for a message to go, over a store and queues that fail now and then.
+"""Handlers of the soak: every way for a message to go, over a store and queues that fail now and then.
 
 It writes down what it does, in a file that outlives any process: the ledger, which the laws are checked on.
 """

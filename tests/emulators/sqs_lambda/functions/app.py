@@ -19,11 +19,11 @@ def note(**seen: Any) -> None:
 
 
 def ids(event: Any) -> list[str]:
-    return [one["messageId"] for one in event["Records"]]
+    return [record["messageId"] for record in event["Records"]]
 
 
 def bodies(event: Any) -> list[str]:
-    return [one["body"] for one in event["Records"]]
+    return [record["body"] for record in event["Records"]]
 
 
 def succeed(event: Any, context: Any) -> None:
@@ -37,12 +37,12 @@ def records(event: Any, context: Any) -> None:
 def report(event: Any, context: Any) -> dict[str, Any]:
     """Fails those whose body starts with `fail`, up to the receive count that follows it."""
     failed: list[dict[str, str]] = []
-    for one in event["Records"]:
-        word, _, count = one["body"].partition(":")
-        receives = int(one["attributes"]["ApproximateReceiveCount"])
+    for record in event["Records"]:
+        word, _, count = record["body"].partition(":")
+        receives = int(record["attributes"]["ApproximateReceiveCount"])
         if word == "fail" and receives <= int(count or 10**9):
-            failed.append({"itemIdentifier": one["messageId"]})
-        note(body=one["body"], receives=receives)
+            failed.append({"itemIdentifier": record["messageId"]})
+        note(body=record["body"], receives=receives)
     return {"batchItemFailures": failed}
 
 
@@ -53,7 +53,7 @@ def answer(event: Any, context: Any) -> Any:
 
 
 def context(event: Any, context: Any) -> None:
-    """Of the context and the environment, what a function can see."""
+    """Note what a function can see of the context and the environment."""
     note(
         left=context.get_remaining_time_in_millis(),
         request=context.aws_request_id,
@@ -103,7 +103,7 @@ def leave_a_child(event: Any, context: Any) -> None:
 
 
 def die_later(event: Any, context: Any) -> None:
-    """Its process ends after the answer, while nobody looks."""
+    """End the process shortly after the answer, when no event is running."""
     import threading
 
     note(bodies=bodies(event))
@@ -134,8 +134,8 @@ def release(event: Any) -> None:
     sqs = sdk.client("sqs")
     *_, name = event["Records"][0]["eventSourceARN"].split(":")
     url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
-    for one in event["Records"]:
-        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=one["receiptHandle"], VisibilityTimeout=0)
+    for record in event["Records"]:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0)
 
 
 def release_and_fail(event: Any, context: Any) -> None:
@@ -155,7 +155,7 @@ def release_and_stay(event: Any, context: Any) -> dict[str, Any]:
     release(event)
     time.sleep(0.5)
     note(bodies=bodies(event), what="end")
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in ids(event)]}
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in ids(event)]}
 
 
 def speak(event: Any, context: Any) -> None:

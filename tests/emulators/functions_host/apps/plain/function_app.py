@@ -45,7 +45,10 @@ ATTRIBUTES = [
 
 
 def note(what: str, messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006 - as above
-    seen = [{name: getattr(one, name) for name in ATTRIBUTES} | {"body": one.get_body().hex()} for one in messages]
+    seen = [
+        {name: getattr(message, name) for name in ATTRIBUTES} | {"body": message.get_body().hex()}
+        for message in messages
+    ]
     line = json.dumps({"what": what, "pid": os.getpid(), "seen": seen, "metadata": messages[0].metadata}, default=str)
     with open(os.environ["NOTES"], "a", encoding="utf-8") as notes:  # noqa: PTH123 - appends in one write
         notes.write(line + "\n")
