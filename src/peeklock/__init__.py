@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from peeklock.platforms.servicebus import bind as servicebus
     from peeklock.platforms.sqs import bind as sqs
     from peeklock.queue import Queue
+    from peeklock.secrets import secret
     from peeklock.sending.send import send
     from peeklock.timing.delays import Seconds
 
@@ -39,6 +40,7 @@ _HOMES = {
     "Reason": "outcome",
     "Seconds": "timing.delays",
     "consumer": "consuming.declaration",
+    "secret": "secrets",
     "send": "sending.send",
 }
 """Module that defines each name; all errors are in `errors`. Names are loaded on first use, so that infrastructure code that
@@ -67,6 +69,7 @@ __all__ = [
     "cloudtasks",
     "consumer",
     "pubsub",
+    "secret",
     "send",
     "servicebus",
     "sqs",

@@ -40,6 +40,9 @@ SENDERS: dict[str, str] = {
     **{scheme: target for platform in PLATFORMS.values() for scheme, target in platform.senders.items()},
 }
 
+SECRETS: dict[str, str] = {"arn": "peeklock.platforms.sqs.secrets:from_reference"}
+"""`module:function` that reads a secret, by the beginning of its reference."""
+
 _PARAMETERS: dict[str, Sequence[str] | None] = {
     "dynamodb": ("writes",),
     **dict.fromkeys(("memory", "sqlite", "file", "tables", "firestore"), ()),

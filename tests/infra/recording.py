@@ -131,10 +131,15 @@ def run_program(
 
 
 def run_function(
-    program: Callable[[], Any], *, config: Mapping[str, Any] | None = None, preview: bool = False
+    program: Callable[[], Any],
+    *,
+    config: Mapping[str, Any] | None = None,
+    preview: bool = False,
+    answers: Answers | None = None,
 ) -> Recorded:
-    """As `run_program`, with a function for the program; the project is `test`, the stack `dev`."""
-    monitor = Monitor("test", "dev", preview=preview, answers=fake_outputs.FUNCTIONS)
+    """As `run_program`, with a function for the program; the project is `test`, the stack `dev`. An answer of the type
+    `pulumi:pulumi:StackReference` has the `outputs` of the other stack."""
+    monitor = Monitor("test", "dev", preview=preview, answers={**fake_outputs.FUNCTIONS, **(answers or {})})
     with _ONE_AT_A_TIME, _no_warnings_of_an_sdk():
         _in_a_thread(lambda: _run(program, monitor, configuration("test", config or {})))
     return monitor.recorded()
@@ -220,7 +225,8 @@ class Monitor:
 
     def _state(self, request, given) -> tuple[str, dict[str, Any]]:
         if request.type.startswith("pulumi:"):
-            return f"{request.name}-id", plain(given)
+            more = self.answers[request.type](plain(given)) if request.type in self.answers else {}
+            return f"{request.name}-id", {**plain(given), **more}
         return fake_outputs.state(request.type, request.name, plain(given))
 
 

@@ -33,9 +33,15 @@ def program(cloud: str, tmp_path: Path, stack: str, **options: Any) -> Recorded:
     return recording.run_program(folder, stack, **options)
 
 
-def run(made: Callable[[], Any], config: Mapping[str, Any] | None = None, *, preview: bool = False) -> Recorded:
+def run(
+    made: Callable[[], Any],
+    config: Mapping[str, Any] | None = None,
+    *,
+    preview: bool = False,
+    answers: recording.Answers | None = None,
+) -> Recorded:
     """A program that is a function."""
-    return recording.run_function(made, config=config, preview=preview)
+    return recording.run_function(made, config=config, preview=preview, answers=answers)
 
 
 def planted(inputs: Mapping, path: str, value):

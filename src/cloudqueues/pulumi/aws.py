@@ -20,7 +20,7 @@ RECORDED = frozenset(
         "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
         "aws:kms/alias:Alias",
         "aws:kms/key:Key",
-        "aws:lambda/alias:Alias",
+        "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig",
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
         "aws:lambda/permission:Permission",
         "aws:s3/bucket:Bucket",

@@ -41,7 +41,7 @@ MAPPING = {
 
 def handlers(aws: Clients, folder: Path) -> dict[str, ResourceHandler]:
     """Return the handlers of functions and mappings. `folder` is the program's: paths of its archives are relative to it."""
-    functions, mappings = _Functions(aws, folder), _Mappings(aws)
+    functions, aliases, mappings = _Functions(aws, folder), _Aliases(aws), _Mappings(aws)
     return {
         "aws:lambda/function:Function": ResourceHandler(
             create=functions.create,
@@ -49,6 +49,13 @@ def handlers(aws: Clients, folder: Path) -> dict[str, ResourceHandler]:
             update=functions.update,
             delete=lambda id_, _: none_if_missing(aws["lambda"].delete_function, FunctionName=id_),
             replaces=frozenset({"name", "packageType"}),
+        ),
+        "aws:lambda/alias:Alias": ResourceHandler(
+            create=aliases.create,
+            read=aliases.read,
+            update=aliases.update,
+            delete=aliases.delete,
+            replaces=frozenset({"functionName", "name"}),
         ),
         "aws:lambda/eventSourceMapping:EventSourceMapping": ResourceHandler(
             create=mappings.create,
@@ -70,7 +77,7 @@ class _Functions:
         )
         self._reserve(inputs)
         arn = created["FunctionArn"]
-        return inputs["name"], {"arn": arn, "qualifiedArn": f"{arn}:$LATEST", "version": "$LATEST", "invokeArn": arn}
+        return inputs["name"], {"arn": arn, "invokeArn": arn, **self._published(inputs, arn)}
 
     def read(self, id_: str, _: Values) -> Values | None:
         function = none_if_missing(self._lambda.get_function, FunctionName=id_)
@@ -91,7 +98,14 @@ class _Functions:
         changed = {name: value for name, value in _settings(news).items() if name != "Architectures"}
         self._lambda.update_function_configuration(FunctionName=id_, **changed)
         self._reserve(news)
-        return {}
+        return self._published(news, olds["arn"])
+
+    def _published(self, inputs: Values, arn: str) -> Values:
+        """Publish a version where the program asks for it, and return the outputs of the newest one."""
+        version = "$LATEST"
+        if inputs.get("publish"):
+            version = self._lambda.publish_version(FunctionName=inputs["name"])["Version"]
+        return {"version": version, "qualifiedArn": f"{arn}:{version}"}
 
     def _reserve(self, inputs: Values) -> None:
         if inputs.get("reservedConcurrentExecutions", -1) >= 0:
@@ -110,6 +124,32 @@ def _settings(inputs: Values) -> dict[str, Any]:
     if "environment" in inputs:
         settings["Environment"] = {"Variables": inputs["environment"].get("variables", {})}
     return settings
+
+
+class _Aliases:
+    def __init__(self, aws: Clients) -> None:
+        self._lambda = aws["lambda"]
+
+    def create(self, inputs: Values) -> tuple[str, Values]:
+        created = self._lambda.create_alias(FunctionVersion=inputs["functionVersion"], **_alias(inputs))
+        return created["AliasArn"], {"arn": created["AliasArn"]}
+
+    def read(self, _: str, state: Values) -> Values | None:
+        alias = none_if_missing(self._lambda.get_alias, **_alias(state))
+        if alias is None:
+            return None
+        return {"arn": alias["AliasArn"], "name": alias["Name"], "functionVersion": alias["FunctionVersion"]}
+
+    def update(self, _id: str, _: Values, news: Values) -> Values:
+        self._lambda.update_alias(FunctionVersion=news["functionVersion"], **_alias(news))
+        return {}
+
+    def delete(self, _: str, state: Values) -> None:
+        none_if_missing(self._lambda.delete_alias, **_alias(state))
+
+
+def _alias(values: Values) -> dict[str, str]:
+    return {"FunctionName": values["functionName"], "Name": values["name"]}
 
 
 class _Mappings:

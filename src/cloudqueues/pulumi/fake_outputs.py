@@ -63,13 +63,24 @@ _NAMED_BY = {
 }
 
 
-def _aws(type_: str, name: str, _: Mapping[str, Any]) -> Outputs:
+def _aws(type_: str, name: str, inputs: Mapping[str, Any]) -> Outputs:
     module = type_.split(":")[1].split("/", maxsplit=1)[0]
     where = f"arn:aws:{module}:{REGION}:{ACCOUNT}:"
-    arn = _AWS_ARNS.get(type_, _plain_arn)(where, name)
-    url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
-    extra: Outputs = {"url": url, "id": url} if type_ == "aws:sqs/queue:Queue" else {}
+    full_name = f"{inputs['functionName']}:{name}" if type_ == "aws:lambda/alias:Alias" else name
+    arn = _AWS_ARNS.get(type_, _plain_arn)(where, full_name)
+    extra = _AWS[type_](name, inputs) if type_ in _AWS else {}
     return {"arn": arn, "region": REGION, **extra}
+
+
+def _queue_url(name: str, _: Mapping[str, Any]) -> Outputs:
+    url = f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}"
+    return {"url": url, "id": url}
+
+
+_AWS: Mapping[str, Callable[[str, Mapping[str, Any]], Outputs]] = {
+    "aws:sqs/queue:Queue": _queue_url,
+    "aws:lambda/function:Function": lambda _, inputs: {"version": "1" if inputs.get("publish") else "$LATEST"},
+}
 
 
 def _plain_arn(where: str, name: str) -> str:
@@ -80,6 +91,7 @@ _AWS_ARNS: Mapping[str, Callable[[str, str], str]] = {
     "aws:iam/role:Role": lambda _, name: f"arn:aws:iam::{ACCOUNT}:role/{name}",
     "aws:iam/policy:Policy": lambda _, name: f"arn:aws:iam::{ACCOUNT}:policy/{name}",
     "aws:lambda/function:Function": lambda where, name: f"{where}function:{name}",
+    "aws:lambda/alias:Alias": lambda where, name: f"{where}function:{name}",
     "aws:lambda/eventSourceMapping:EventSourceMapping": lambda where, name: f"{where}event-source-mapping:{name}",
     "aws:dynamodb/table:Table": lambda where, name: f"{where}table/{name}",
     "aws:cloudwatch/metricAlarm:MetricAlarm": lambda where, name: f"{where}alarm:{name}",

@@ -46,6 +46,6 @@ def texts(argument: str, values: Mapping[str, pulumi.Input[str]]) -> Mapping[str
     return {name: text(f"{argument}[{name!r}]", value) for name, value in values.items()}
 
 
-def resolved(values: Mapping[str, Any]) -> pulumi.Output[dict[str, Any]]:
-    """Return an output of all values by name."""
-    return pulumi.Output.from_input(dict(values))
+def is_given(value: pulumi.Input[Any] | None) -> bool:
+    """Return True for a value that is not empty, and for an output, whose value is not known yet."""
+    return isinstance(value, pulumi.Output) or bool(value)

@@ -21,6 +21,9 @@ ROUND = 10
 UNITS = (("s", 1, 180), ("min", 60, 10_800), ("h", 3600, 259_200))
 """Name and seconds of each unit, and the seconds up to which durations are written in it."""
 
+OWN_TAGS = ("app", "stack", "consumer", "fingerprint")
+"""Tags, and labels on Google, that are set on each resource."""
+
 SEVERITIES = ("high", "medium", "low")
 
 
@@ -115,6 +118,16 @@ def check_severities(argument: str, names: Iterable[str]) -> None:
     """Raise ConfigError for a name that is not a severity."""
     if unknown := set(names) - set(SEVERITIES):
         raise ConfigError(f"{argument} has {sorted(unknown)}; severities are high, medium and low")
+
+
+def checked_tags(tags: Mapping[Any, Any] | None) -> dict[str, str]:
+    """Return a program's tags. Raises ConfigError for a tag that peeklock sets, and for what is no text."""
+    for name, value in (tags or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigError(f"tags: {name!r}={value!r}: use texts")
+        if name in OWN_TAGS:
+            raise ConfigError(f"tags: {name!r} is set by peeklock; choose another name")
+    return dict(tags or {})
 
 
 def check_capacity_queues(configured: Iterable[str], queues: Iterable[str]) -> None:

@@ -18,7 +18,7 @@ from peeklock.queue import Queue
 
 Transform = Callable[[pulumi.ResourceTransformationArgs], pulumi.ResourceTransformationResult | None]
 
-OUTPUTS = ("queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment")
+OUTPUTS = ("queue", "dead_letters", "resource", "function", "identity", "store", "alarms", "links", "environment")
 """Outputs of each consumer, which are its attributes of the same names."""
 
 

@@ -121,16 +121,22 @@ def _queue_policy(inputs: Values) -> Values:
 
 
 def _function(inputs: Values) -> Values:
-    """The code is a stand-in; the variables keep their own names."""
-    made = _plain()({key: value for key, value in inputs.items() if key not in {"code", "environment"}})
+    """The code is a stand-in; the variables keep their own names; a version is a resource of its own there."""
+    made = _plain()({key: value for key, value in inputs.items() if key not in {"code", "environment", "publish"}})
     variables = (inputs.get("environment") or {}).get("variables", {})
     return {**made, "Code": {"ZipFile": "pass"}, "Environment": {"Variables": variables}}
 
 
 def _mapping(inputs: Values) -> Values:
-    """By a reference to the function, which has the name of its queue."""
-    made = _plain()(inputs)
-    return {**made, "FunctionName": {"Ref": _pascal_words(f"{inputs['functionName']}-Function")}}
+    """By a reference to the function, whose timeout cfn-lint compares with the queue's: it does not follow one to an alias."""
+    alias = inputs["functionName"]["Fn::GetAtt"][0]
+    return {**_plain()(inputs), "FunctionName": {"Ref": alias.removesuffix("LiveAlias") + "Function"}}
+
+
+def _alias(inputs: Values) -> Values:
+    """By a reference to the function, whose version is a resource of its own there."""
+    function = {"Ref": _pascal_words(f"{inputs['functionName']}-Function")}
+    return {"Name": inputs["name"], "FunctionName": function, "FunctionVersion": inputs["functionVersion"]}
 
 
 def _pascal_words(text: str) -> str:
@@ -138,8 +144,14 @@ def _pascal_words(text: str) -> str:
 
 
 def _table(inputs: Values) -> Values:
-    renamed = {"hashKey", "attributes", "ttl", "pointInTimeRecovery"}
+    renamed = {"hashKey", "attributes", "ttl", "pointInTimeRecovery", "serverSideEncryption"}
     made = _plain()({key: value for key, value in inputs.items() if key not in renamed})
+    if encryption := inputs.get("serverSideEncryption"):
+        made["SSESpecification"] = {
+            "SSEEnabled": encryption["enabled"],
+            "SSEType": "KMS",
+            "KMSMasterKeyId": encryption["kmsKeyArn"],
+        }
     return {
         **made,
         "KeySchema": [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}],
@@ -182,6 +194,7 @@ TYPES: Mapping[str, tuple[str, Callable[[Values], Values]]] = {
     "aws:sqs/queuePolicy:QueuePolicy": ("AWS::SQS::QueuePolicy", _queue_policy),
     "aws:lambda/function:Function": ("AWS::Lambda::Function", _function),
     "aws:lambda/eventSourceMapping:EventSourceMapping": ("AWS::Lambda::EventSourceMapping", _mapping),
+    "aws:lambda/alias:Alias": ("AWS::Lambda::Alias", _alias),
     "aws:iam/role:Role": (
         "AWS::IAM::Role",
         _documented("assumeRolePolicy", assumeRolePolicy="AssumeRolePolicyDocument"),

@@ -286,7 +286,7 @@ def test_options_of_a_consumer(bundle):
         ([(ORDERS, {})], {"stage": Stage(thresholds=Thresholds(failures=100))}, "use at most failures=99"),
         ([(ORDERS, {})], {"subnets": ["subnet-1"]}, "give both, or neither"),
         ([(ORDERS, {})], {"topics": {"urgent": TOPIC}}, "severities are high, medium and low"),
-        ([(ORDERS, {})], {"key": "alias/mine"}, "use the key's ARN"),
+        ([(ORDERS, {})], {"key": "alias/mine"}, "key='alias/mine': use the ARN"),
     ],
 )
 def test_what_cannot_be_is_refused(bundle, consumers, options, fix):

@@ -32,7 +32,7 @@ def test_a_bundle_over_50_mb_goes_to_a_bucket(tmp_path, monkeypatch, size, uploa
         file.truncate(size)
     stored = SimpleNamespace(bucket="b", key="k", version_id="v")
     monkeypatch.setattr(shared, "_uploaded", lambda *_: stored)
-    assert ("s3_bucket" in shared._code(None, "shop", {}, bundle)) is uploaded
+    assert ("s3_bucket" in shared._code(None, "shop", {}, bundle, None)) is uploaded
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_person_may_redrive():
 
 def test_the_documents_of_queues():
     """Read as SQS reads them."""
-    (only,) = json.loads(identity.tls_only("Q"))["Statement"]
+    (only,) = json.loads(identity.queue_policy("Q"))["Statement"]
     assert (only["Effect"], only["Action"], only["Resource"]) == ("Deny", "sqs:*", "Q")
     assert only["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert json.loads(identity.redrive("L", 7)) == {"deadLetterTargetArn": "L", "maxReceiveCount": 7}
@@ -186,9 +186,19 @@ def test_an_alarm_that_could_never_ring(thresholds, fix):
 def test_the_environment_of_a_function():
     """All that the binding reads, and what Powertools does."""
     made = environment(
-        "shop", ORDERS, url="u", dead_letters="l", table="t", parallel=4, uses={"PEEKLOCK_RECEIPTS_URL": "r"}
+        "shop",
+        ORDERS,
+        url="u",
+        dead_letters="l",
+        table="t",
+        parallel=4,
+        uses={"PEEKLOCK_RECEIPTS_URL": "r"},
+        variables={"CURRENCY": "EUR"},
+        secrets={"GATEWAY_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/gateway"},
     )
     assert made == {
+        "CURRENCY": "EUR",
+        "PEEKLOCK_SECRET_GATEWAY_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/gateway",
         "PEEKLOCK_STORE": "dynamodb://t",
         "PEEKLOCK_ORDERS_URL": "u",
         "PEEKLOCK_ORDERS_DEAD_LETTER": "l",

@@ -165,7 +165,17 @@ def test_outputs(recorded):
     """An object a consumer, what producers need, and the dashboard's page."""
     assert set(recorded.outputs) == {"orders", "receipts", "environment", "dashboard"}
     told = recorded.outputs["orders"]
-    assert set(told) == {"queue", "dead_letters", "function", "identity", "store", "alarms", "links", "environment"}
+    assert set(told) == {
+        "queue",
+        "dead_letters",
+        "resource",
+        "function",
+        "identity",
+        "store",
+        "alarms",
+        "links",
+        "environment",
+    }
     assert (told["function"], told["store"]) == ("shop-orders", "dynamodb://shop-store")
     assert told["identity"] == "arn:aws:iam::123456789012:role/shop-orders-role"
 

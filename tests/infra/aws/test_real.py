@@ -64,6 +64,8 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
         table="t",
         parallel=1,
         uses={},
+        variables={},
+        secrets={},
     )
     sent = {"attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))}}
     records = [record("{}", messageId="a", **sent), record('{"fail":1}', messageId="b", **sent)]

@@ -186,7 +186,7 @@ def test_days_that_logs_are_not_kept_for(days, near):
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     table = rows(compute(Queue("orders", fifo=True), Capacity()))
-    assert len({row.name for row in table}) == len(table) == 17
+    assert len({row.name for row in table}) == len(table) == 18
     assert all(row.source.startswith(("https://docs.aws.amazon.com/", JITTER)) for row in table)
     assert all(row.formula and row.why for row in table)
 

@@ -103,7 +103,7 @@ def _attribute(name: str) -> Callable[[Inputs], Iterator[Call]]:
 
 
 def _function(inputs: Inputs) -> Iterator[Call]:
-    said = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions")
+    said = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions", "publish")
     variables = (inputs.get("environment") or {}).get("variables")
     yield "lambda", "CreateFunction", {
         **said,
@@ -112,7 +112,12 @@ def _function(inputs: Inputs) -> Iterator[Call]:
         "Environment": {"Variables": variables},
         "Tags": inputs.get("tags"),
         "KMSKeyArn": inputs.get("kmsKeyArn"),
+        "Publish": inputs.get("publish"),
     }  # fmt: skip
+
+
+def _ready(inputs: Inputs) -> Iterator[Call]:
+    yield "lambda", "PutProvisionedConcurrencyConfig", _rest(inputs)
 
 
 def _mapping(inputs: Inputs) -> Iterator[Call]:
@@ -200,6 +205,8 @@ CALLS: Mapping[str, Callable[[Inputs], Iterator[Call]]] = {
     "dynamodb/table:Table": _table,
     "iam/role:Role": _role,
     "iam/rolePolicy:RolePolicy": _role_policy,
+    "lambda/alias:Alias": lambda inputs: iter([("lambda", "CreateAlias", _rest(inputs))]),
+    "lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": _ready,
     "lambda/eventSourceMapping:EventSourceMapping": _mapping,
     "lambda/function:Function": _function,
     "sns/topic:Topic": _topic,

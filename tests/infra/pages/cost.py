@@ -131,6 +131,7 @@ NEVER = frozenset(
     {
         "aws:iam/role:Role",
         "aws:iam/rolePolicy:RolePolicy",
+        "aws:lambda/alias:Alias",
         "aws:sns/topicSubscription:TopicSubscription",
         "aws:sqs/queuePolicy:QueuePolicy",
         "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",

@@ -13,11 +13,14 @@ from peeklock.infra import bundles
 from peeklock.infra.aws import dashboard
 from peeklock.infra.aws.alarms import Names
 from peeklock.infra.aws.consumer import Consumer, ConsumerArgs
-from peeklock.infra.aws.environment import check_names, dashboard_link, region_of
-from peeklock.infra.aws.shared import Existing, make_shared
-from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.aws.environment import RESERVED, check_names, dashboard_link, region_of
+from peeklock.infra.aws.identity import Grant
+from peeklock.infra.aws.shared import existing_resources, make_shared
+from peeklock.infra.deployed import Used
+from peeklock.infra.options import Capacity, Stage, checked_tags
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import aws as settings
+from peeklock.infra.variables import checked_variables
 from peeklock.queue import Queue
 
 
@@ -26,8 +29,10 @@ class App(pulumi.ComponentResource):
 
     - `bundle`: the zip file of `peeklock bundle aws`, relative to the program's folder.
     - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
-    - `store` (a table's name), `key` (a KMS key's ARN, for the queues), `subnets` and `security_groups` (ids),
-      `topics` (ARNs by severity): existing resources to use; read, never modified.
+    - `store` (a table's name), `key` (a KMS key's ARN, for all that is stored), `subnets` and `security_groups` (ids),
+      `topics` (ARNs by severity), `permissions_boundary` (a policy's ARN, for the roles): existing resources to use; read, never
+      modified. Each may be an output of another resource or of a stack reference.
+    - `tags`: on every resource that has tags, beside `app` and `stack`.
     - `transform`: receives every resource before it is registered, and may change it: the last resort.
     """
 
@@ -37,11 +42,13 @@ class App(pulumi.ComponentResource):
         *,
         bundle: str,
         stage: Stage | None = None,
-        store: str | None = None,
-        key: str | None = None,
-        subnets: Sequence[str] = (),
-        security_groups: Sequence[str] = (),
-        topics: Mapping[str, str] | None = None,
+        store: pulumi.Input[str] | None = None,
+        key: pulumi.Input[str] | None = None,
+        subnets: pulumi.Input[Sequence[pulumi.Input[str]]] = (),
+        security_groups: pulumi.Input[Sequence[pulumi.Input[str]]] = (),
+        topics: Mapping[str, pulumi.Input[str]] | None = None,
+        permissions_boundary: pulumi.Input[str] | None = None,
+        tags: Mapping[str, str] | None = None,
         transform: Transform | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -50,12 +57,19 @@ class App(pulumi.ComponentResource):
         self._registry = Registry[Consumer](self, name, stage)
         self.consumers = self._registry.consumers
         self.stage = self._registry.stage
-        self.tags = {"app": name, "stack": pulumi.get_stack()}
-        existing = Existing(store=store, key=key, subnets=subnets, security_groups=security_groups, topics=topics or {})
+        self.tags = {**checked_tags(tags), "app": name, "stack": pulumi.get_stack()}
+        existing = existing_resources(
+            store=store,
+            key=key,
+            subnets=subnets,
+            security_groups=security_groups,
+            topics=topics or {},
+            permissions_boundary=permissions_boundary,
+        )
         self.bundle = bundles.find(bundle, "aws")
         self.shared = make_shared(self, name, self.stage, self.tags, existing, self.bundle)
 
-    def consumer(
+    def consumer(  # noqa: PLR0913 - keywords, each optional and on its own
         self,
         queue: Queue,
         *,
@@ -64,10 +78,17 @@ class App(pulumi.ComponentResource):
         consuming: bool = True,
         window: int | None = None,
         only: Sequence[Mapping[str, Any]] = (),
-        uses: Sequence[Queue] = (),
-        queue_url: str | None = None,
-        dead_letters_url: str | None = None,
-        role: str | None = None,
+        uses: Sequence[Used] = (),
+        variables: Mapping[str, pulumi.Input[str]] | None = None,
+        secrets: Mapping[str, pulumi.Input[str]] | None = None,
+        plain: bool = False,
+        grants: Sequence[Grant] = (),
+        layers: Sequence[pulumi.Input[str]] = (),
+        queue_url: pulumi.Input[str] | None = None,
+        dead_letters_url: pulumi.Input[str] | None = None,
+        role: pulumi.Input[str] | None = None,
+        log_group: pulumi.Input[str] | None = None,
+        tags: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
         """Add a queue, its dead-letter queue, and the function that consumes it.
@@ -78,8 +99,19 @@ class App(pulumi.ComponentResource):
         - `window`: seconds that an event may wait to be filled; as short as the batch allows if left out.
         - `only`: patterns of the messages to consume. Lambda *deletes* messages that match none of them, without a dead letter.
           https://docs.aws.amazon.com/lambda/latest/dg/with-sqs-filtering.html
-        - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
-        - `queue_url`, `dead_letters_url`, `role` (its name): existing resources to use.
+        - `uses`: queues that the handler sends to: each with a consumer in this app, before or after this one, or a `Deployed`
+          queue of another app.
+        - `variables`: the handler's own environment variables. One that sounds like a secret is refused, unless `plain` is True.
+        - `secrets`: ARNs of secrets in Secrets Manager or of parameters in Parameter Store, by the name that the handler passes to
+          `peeklock.secret`. The role may read them.
+        - `grants`: what else the handler may do, such as
+          `Grant(name="Invoices", actions=["s3:GetObject"], on=[bucket.arn.apply(lambda arn: f"{arn}/*")])`.
+        - `layers`: ARNs of layers, such as an agent's extension.
+        - `queue_url`, `dead_letters_url`, `role` (its name), `log_group` (its name): existing resources to use. The owner of a
+          role grants its permissions.
+        - `tags`: on this consumer's resources.
+
+        Arguments may be outputs of other resources or of stack references.
 
         Raises ConfigError, with the number to change, for options that cannot work.
         """
@@ -93,9 +125,14 @@ class App(pulumi.ComponentResource):
             consuming=consuming,
             only=tuple(only),
             uses=tuple(uses),
+            variables=checked_variables(variables or {}, secrets or {}, plain=plain, reserved=RESERVED),
+            grants=tuple(grants),
+            layers=tuple(layers),
             queue_url=queue_url,
             dead_letters_url=dead_letters_url,
             role=role,
+            log_group=log_group,
+            tags=checked_tags(tags),
         )
         return self._registry.add(queue, Consumer(self.shared, args, opts=self._registry.options(opts)))
 
@@ -107,6 +144,8 @@ class App(pulumi.ComponentResource):
         Raises ConfigError where a consumer sends to a queue that has no consumer in the app, and for a queue in the stack's
         `capacity` that has no consumer in any app that was declared before the last `all()`.
         """
+        for consumer in self.consumers.values():
+            consumer.complete()
         return self._registry.complete(self._dashboard, export=export)
 
     def _dashboard(self) -> Any:

@@ -15,9 +15,13 @@ from peeklock.infra.alarms import Alarm
 from peeklock.infra.aws import alarm_resources, functions, identity, queues
 from peeklock.infra.aws.alarms import Names, Signal, alarms
 from peeklock.infra.aws.environment import environment, links, region_of, store_address
+from peeklock.infra.aws.identity import Grant
 from peeklock.infra.aws.shared import Shared
+from peeklock.infra.deployed import Deployed, Used, deployed, own
+from peeklock.infra.inputs import check_text, checked
 from peeklock.infra.registry import outputs
 from peeklock.infra.settings.aws import Settings
+from peeklock.infra.variables import Variables
 from peeklock.queue import Queue
 from peeklock.redaction import shown
 
@@ -31,23 +35,47 @@ class ConsumerArgs:
     settings: Settings
     consuming: bool
     only: Sequence[Mapping[str, Any]]
-    uses: tuple[Queue, ...]
-    queue_url: str | None
-    dead_letters_url: str | None
-    role: str | None
+    uses: tuple[Used, ...]
+    variables: Variables
+    grants: tuple[Grant, ...]
+    layers: tuple[pulumi.Input[str], ...]
+    queue_url: pulumi.Input[str] | None
+    dead_letters_url: pulumi.Input[str] | None
+    role: pulumi.Input[str] | None
+    log_group: pulumi.Input[str] | None
+    tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        for name, url in (("queue_url", self.queue_url), ("dead_letters_url", self.dead_letters_url)):
-            if url is not None and (url.endswith(".fifo") != self.queue.fifo or not url.startswith("https://")):
-                kind, end = ("FIFO", " and ending in .fifo") if self.queue.fifo else ("standard", "")
-                raise ConfigError(
-                    f"queue {self.queue.name!r}: {name}={shown(url)!r}; give a {kind} queue's URL, beginning with https://{end}"
-                )
+        identity.check_grants(self.grants)
+        if self.grants and self.role is not None:
+            raise ConfigError(
+                f"queue {self.queue.name!r}: role= exists already, and its owner grants its permissions; drop grants="
+            )
         if self.handler.count(".") == 0:
             raise ConfigError(
                 f"handler={self.handler!r}: name it as Lambda does, by module and function, such as"
                 " handlers.aws_sqs.handler.handler"
             )
+
+
+def checked_url(queue: Queue, argument: str, url: pulumi.Input[str] | None) -> pulumi.Input[str] | None:
+    """Return the URL of a queue. Raises ConfigError, during the update for an output, for one of another kind."""
+    return None if url is None else checked(url, lambda resolved: check_url(queue, argument, resolved))
+
+
+def _url_of(other: Deployed) -> pulumi.Output[str]:
+    """Return the URL of another app's queue."""
+    return other.output("queue", lambda argument, url: check_url(other.queue, argument, url))
+
+
+def check_url(queue: Queue, argument: str, url: str) -> None:
+    """Raise ConfigError for a URL that is none of such a queue."""
+    check_text(argument, url)
+    if url.endswith(".fifo") != queue.fifo or not url.startswith("https://"):
+        kind, end = ("FIFO", " and ending in .fifo") if queue.fifo else ("standard", "")
+        raise ConfigError(
+            f"queue {queue.name!r}: {argument}={shown(url)!r}; give a {kind} queue's URL, beginning with https://{end}"
+        )
 
 
 class Consumer(pulumi.ComponentResource):
@@ -58,6 +86,8 @@ class Consumer(pulumi.ComponentResource):
     """The queue's URL."""
     dead_letters: pulumi.Output[str]
     """The dead-letter queue's URL."""
+    resource: pulumi.Output[str]
+    """The queue's ARN."""
     function: pulumi.Output[str]
     """The function's name."""
     identity: pulumi.Output[str]
@@ -75,45 +105,48 @@ class Consumer(pulumi.ComponentResource):
         self._prefix = f"{shared.app}-{args.queue.name}"
         super().__init__("peeklock:aws:Consumer", self._prefix, None, opts)
         retry_warnings.warn(args.queue, "sqs", args.settings.span, self)
-        self._tags = {**shared.tags, "consumer": args.queue.name, "fingerprint": args.queue.fingerprint}
+        self._tags = {**shared.tags, **args.tags, "consumer": args.queue.name, "fingerprint": args.queue.fingerprint}
         self._queues = queues.make_queues(
             shared,
             args.queue,
             args.settings,
             self,
             tags=self._tags,
-            queue_url=args.queue_url,
-            dead_letters_url=args.dead_letters_url,
+            queue_url=checked_url(args.queue, "queue_url", args.queue_url),
+            dead_letters_url=checked_url(args.queue, "dead_letters_url", args.dead_letters_url),
         )
         self._role = functions.role(shared, self._prefix, self._tags, args.role, self)
-        self._logs = functions.log_group(shared, self._prefix, self._tags, self)
-        self._started = False
+        self._logs = functions.log_group(shared, self._prefix, self._tags, args.log_group, self)
+        self._started = self._completed = False
+        self._sources: list[tuple[str, pulumi.Input[str]]] = []
         self.queue, self.dead_letters = self._queues.queue.id, self._queues.dead_letters.id
+        self.resource = self._queues.queue.arn
         self.identity = self._role.arn
         self.store = shared.table.name.apply(store_address)
         self.environment = {args.queue.variable("URL"): self.queue}
-
-    @property
-    def arn(self) -> Any:
-        """The queue's ARN."""
-        return self._queues.queue.arn
 
     def start(self, consumers: Mapping[str, Consumer]) -> None:
         """Make the function, once all the queues that it uses have a consumer."""
         if self._started or self.missing(consumers):
             return
         self._started = True
-        used = {queue.name: consumers[queue.name] for queue in self._args.uses}
-        policy = self._policy([consumer.arn for consumer in used.values()])
-        function = self._function(used, policy)
+        args = self._args
+        used = {queue: consumers[queue.name] for queue in own(args.uses)}
+        secrets = self._secrets()
+        sends = [
+            *(consumer.resource for consumer in used.values()),
+            *(other.output("resource") for other in deployed(args.uses)),
+        ]
+        policy = self._policy(sends, list(secrets.values()))
+        function = self._function(used, secrets, policy)
         self._mapping = functions.mapping(
             self._prefix,
-            self._args.settings,
+            args.settings,
             self,
-            queue_arn=self.arn,
-            function_name=function.name,
-            consuming=self._args.consuming,
-            only=self._args.only,
+            queue_arn=self.resource,
+            function_name=functions.alias(self._prefix, function, args.settings, self).arn,
+            consuming=args.consuming,
+            only=args.only,
             tags=self._tags,
             after=policy,
         )
@@ -122,19 +155,70 @@ class Consumer(pulumi.ComponentResource):
 
     def missing(self, consumers: Mapping[str, Consumer]) -> list[str]:
         """Return the queues in `uses` that have no consumer."""
-        return [queue.name for queue in self._args.uses if queue.name not in consumers]
+        return [queue.name for queue in own(self._args.uses) if queue.name not in consumers]
 
-    def _policy(self, sends: Sequence[Any]) -> list[Any]:
+    def accept(self, service: str, arn: pulumi.Input[str]) -> None:
+        """Let another service send to the queue: `sns` (a topic's ARN), `eventbridge` (a rule's) or `s3` (a bucket's). Make the
+        subscription, target or notification in the program; docs/infra-aws.md shows each. Call it before `app.all()`.
+
+        Raises ConfigError, during the update for an output, for a source that cannot send to the queue.
+        """
+        queue = self._args.queue
+        if self._args.queue_url is not None:
+            raise ConfigError(
+                f"queue {queue.name!r} exists already, and keeps its policy: let {service} send to it there"
+            )
+        identity.check_service(queue, service)
+        if self._completed:
+            raise ConfigError(f"queue {queue.name!r}: call accept() before app.all()")
+        self._sources.append((service, checked(arn, lambda resolved: identity.check_source(queue, service, resolved))))
+
+    def complete(self) -> None:
+        """Make the queue's policy, once all sources are accepted."""
+        self._completed = True
+        if self._args.queue_url is None:
+            queues.queue_policy(self._prefix, self._queues.queue, self._sources, self)
+
+    def _secrets(self) -> dict[str, pulumi.Input[str]]:
+        def reference(name: str, arn: pulumi.Input[str]) -> pulumi.Input[str]:
+            return checked(arn, lambda resolved: identity.check_secret(f"secrets[{name!r}]", resolved))
+
+        return {name: reference(name, arn) for name, arn in self._args.variables.secrets.items()}
+
+    def _policy(self, sends: Sequence[Any], secrets: Sequence[Any]) -> list[Any]:
         """Return the role's policy, or nothing for an existing role, whose owner grants its permissions."""
         if self._args.role is not None:
             return []
-        return [functions.role_policy(self._shared, self._prefix, self._role, self._queues, self._logs, sends, self)]
+        return [
+            functions.role_policy(
+                self._shared,
+                self._prefix,
+                self._role,
+                self._queues,
+                self._logs,
+                self,
+                sends=sends,
+                secrets=secrets,
+                grants=self._args.grants,
+            )
+        ]
 
-    def _function(self, used: Mapping[str, Consumer], after: Sequence[Any]) -> Any:
+    def _function(
+        self, used: Mapping[Queue, Consumer], secrets: Mapping[str, pulumi.Input[str]], after: Sequence[Any]
+    ) -> Any:
         args, shared = self._args, self._shared
-        uses = {queue.variable("URL"): used[queue.name].queue for queue in args.uses}
-        values = {"url": self.queue, "dead_letters": self.dead_letters, "table": shared.table.name}
-        variables = pulumi.Output.all(**values, uses=pulumi.Output.from_input(uses)).apply(
+        values = {
+            "url": self.queue,
+            "dead_letters": self.dead_letters,
+            "table": shared.table.name,
+            "uses": {
+                **{queue.variable("URL"): consumer.queue for queue, consumer in used.items()},
+                **{other.queue.variable("URL"): _url_of(other) for other in deployed(args.uses)},
+            },
+            "variables": dict(args.variables.plain),
+            "secrets": dict(secrets),
+        }
+        variables = pulumi.Output.from_input(values).apply(
             lambda resolved: environment(shared.app, args.queue, parallel=args.settings.parallel, **resolved)
         )
         return functions.function(
@@ -146,6 +230,7 @@ class Consumer(pulumi.ComponentResource):
             role_arn=self._role.arn,
             environment=variables,
             logs=self._logs,
+            layers=args.layers,
             tags=self._tags,
             after=after,
         )
@@ -173,21 +258,21 @@ class Consumer(pulumi.ComponentResource):
             "function": function.name,
             "logs": self._logs.name,
         }
-        self.links = pulumi.Output.all(arn=self.arn, **pages).apply(
+        self.links = pulumi.Output.all(arn=self.resource, **pages).apply(
             lambda resolved: links(region_of(resolved["arn"]), **{page: resolved[page] for page in pages})
         )
 
     def grant_send(self, name: str, role: pulumi.Input[str]) -> Any:
         """Let a producer's role send to the queue. `name`: the producer's, unique for this consumer; `role`: the role's name."""
-        key = self._shared.existing.key
-        policy = self.arn.apply(lambda arn: identity.document(identity.send_grants(arn, key)))
+        policy = pulumi.Output.all(self.resource, self._shared.existing.key).apply(
+            lambda arns: identity.document(identity.send_grants(*arns))
+        )
         return self._grant(f"send-from-{name}", role, policy)
 
     def grant_redrive(self, name: str, role: pulumi.Input[str]) -> Any:
         """Let an operator's role redrive dead letters. The arguments are those of `grant_send`."""
-        key = self._shared.existing.key
-        policy = pulumi.Output.all(self.arn, self._queues.dead_letters.arn).apply(
-            lambda arns: identity.document(identity.redrive_grants(arns[0], arns[1], key))
+        policy = pulumi.Output.all(self.resource, self._queues.dead_letters.arn, self._shared.existing.key).apply(
+            lambda arns: identity.document(identity.redrive_grants(*arns))
         )
         return self._grant(f"redrive-by-{name}", role, policy)
 

@@ -8,6 +8,11 @@ from urllib.parse import quote
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_NAME, QUEUE_NAME, ROLE_NAME
+from peeklock.secrets import REFERENCE
+
+RESERVED = ("AWS_", "LAMBDA_", "_HANDLER", "_X_AMZN_", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME")
+"""Beginnings of variables that Lambda or peeklock sets.
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
 
 NAMESPACE = "Peeklock"
 """Namespace of the metrics that PowertoolsObserver writes if `Metrics()` has neither namespace nor service."""
@@ -33,11 +38,22 @@ def check_names(app: str, queue: Queue) -> None:
 
 
 def environment(
-    app: str, queue: Queue, *, url: str, dead_letters: str, table: str, parallel: int, uses: Mapping[str, str]
+    app: str,
+    queue: Queue,
+    *,
+    url: str,
+    dead_letters: str,
+    table: str,
+    parallel: int,
+    uses: Mapping[str, str],
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
 ) -> dict[str, str]:
     """Return a function's environment. `parallel`: handlers at once, for which its time-out was computed; `uses`: URLs of the
-    queues that it sends to, by variable."""
+    queues that it sends to, by variable; `variables`, `secrets`: the handler's own values, and ARNs of its secrets."""
     return {
+        **variables,
+        **{f"{REFERENCE}{name}": arn for name, arn in secrets.items()},
         **uses,
         "PEEKLOCK_STORE": store_address(table),
         queue.variable("URL"): url,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -14,20 +15,34 @@ from peeklock.infra.aws.queues import QueuePair
 from peeklock.infra.aws.shared import Shared
 from peeklock.infra.settings.aws import Settings
 
+LIVE = "live"
+"""Name of the alias."""
+
 RUNTIME = "python3.13"
 ARCHITECTURE = "arm64"
 """Cheaper by a fifth for the same work; `peeklock bundle aws` builds for it.
 https://docs.aws.amazon.com/lambda/latest/dg/foundation-arch.html"""
 
 
-def log_group(shared: Shared, name: str, tags: Mapping[str, str], parent: pulumi.Resource) -> Any:
-    """Make the log group, before the function, which would otherwise make one that keeps its logs for ever."""
+def log_group(
+    shared: Shared, name: str, tags: Mapping[str, str], existing: pulumi.Input[str] | None, parent: pulumi.Resource
+) -> Any:
+    """Make the log group, before the function, which would otherwise make one that keeps its logs for ever; or read it.
+    `existing`: name of an existing one."""
+    if existing is not None:
+        return cloudwatch.LogGroup.get(f"{name}-logs", existing, opts=pulumi.ResourceOptions(parent=parent))
     return cloudwatch.LogGroup(
-        f"{name}-logs", retention_in_days=shared.stage.log_days, tags=tags, opts=shared.data_options(parent)
+        f"{name}-logs",
+        retention_in_days=shared.stage.log_days,
+        kms_key_id=shared.existing.key,
+        tags=tags,
+        opts=shared.data_options(parent),
     )
 
 
-def role(shared: Shared, name: str, tags: Mapping[str, str], existing: str | None, parent: pulumi.Resource) -> Any:
+def role(
+    shared: Shared, name: str, tags: Mapping[str, str], existing: pulumi.Input[str] | None, parent: pulumi.Resource
+) -> Any:
     """Make the function's role, or read it. `existing`: name of an existing role."""
     opts = pulumi.ResourceOptions(parent=parent)
     if existing is not None:
@@ -36,32 +51,46 @@ def role(shared: Shared, name: str, tags: Mapping[str, str], existing: str | Non
         f"{name}-role",
         description=f"{name} of {shared.notes}",
         assume_role_policy=identity.assumed_by_lambda(),
+        permissions_boundary=shared.existing.permissions_boundary,
         tags=tags,
         opts=opts,
     )
 
 
 def role_policy(
-    shared: Shared, name: str, role: Any, queues: QueuePair, logs: Any, sends: Sequence[Any], parent: pulumi.Resource
+    shared: Shared,
+    name: str,
+    role: Any,
+    queues: QueuePair,
+    logs: Any,
+    parent: pulumi.Resource,
+    *,
+    sends: Sequence[Any],
+    secrets: Sequence[Any],
+    grants: Sequence[identity.Grant],
 ) -> Any:
-    """Make the only policy of the role. `sends`: ARNs of other queues."""
+    """Make the only policy of the role. `sends`, `secrets`: ARNs of other queues, and of secrets; `grants`: the program's."""
     arns = {
         "queue": queues.queue.arn,
         "dead_letters": queues.dead_letters.arn,
         "table": shared.table.arn,
         "logs": logs.arn,
+        "key": shared.existing.key,
+        "sends": list(sends),
+        "secrets": list(secrets),
     }
-    existing = shared.existing
-    policy = pulumi.Output.all(**arns, sends=pulumi.Output.all(*sends)).apply(
-        lambda resolved: identity.document(
-            identity.grants(
-                identity.ConsumerArns(
-                    **{**resolved, "sends": tuple(resolved["sends"])}, key=existing.key, network=bool(existing.subnets)
-                )
-            )
-        )
-    )
+    allowed = [list(grant.on) for grant in grants]
+    policy = pulumi.Output.all(pulumi.Output.from_input(arns), pulumi.Output.from_input(allowed)).apply(
+        lambda resolved: identity.document([
+            *identity.grants(identity.ConsumerArns(**_tuples(resolved[0]), network=shared.existing.network)),
+            *(replace(grant, on=on) for grant, on in zip(grants, resolved[1], strict=True)),
+        ])
+    )  # fmt: skip
     return iam.RolePolicy(f"{name}-may", role=role.name, policy=policy, opts=pulumi.ResourceOptions(parent=parent))
+
+
+def _tuples(arns: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in arns.items()}
 
 
 def function(
@@ -74,12 +103,14 @@ def function(
     role_arn: Any,
     environment: Any,
     logs: Any,
+    layers: Sequence[pulumi.Input[str]],
     tags: Mapping[str, str],
     after: Sequence[Any],
 ) -> Any:
-    """Make the function. `after`: the role's policy, unless the role exists already."""
+    """Make the function, and publish a version of it: code and settings of a version never change, so that an event is handled
+    by code and settings that belong together. `after`: the role's policy, unless the role exists already."""
     existing = shared.existing
-    network = {"subnet_ids": list(existing.subnets), "security_group_ids": list(existing.security_groups)}
+    network = {"subnet_ids": existing.subnets, "security_group_ids": existing.security_groups}
     return lambda_.Function(
         name,
         description=f"{name} of {shared.notes}",
@@ -90,6 +121,9 @@ def function(
         timeout=settings.timeout,
         memory_size=settings.memory,
         environment={"variables": environment},
+        kms_key_arn=existing.key,
+        layers=list(layers) or None,
+        publish=True,
         logging_config={
             "log_format": "JSON",
             "log_group": logs.name,
@@ -97,11 +131,31 @@ def function(
             "system_log_level": "INFO",
         },
         tracing_config={"mode": "Active"},
-        vpc_config=network if existing.subnets else None,
+        vpc_config=network if existing.network else None,
         tags=tags,
         **shared.code,
         opts=pulumi.ResourceOptions(parent=parent, depends_on=list(after)),
     )
+
+
+def alias(name: str, function: Any, settings: Settings, parent: pulumi.Resource) -> Any:
+    """Make the alias of the version in use, which the mapping names: Lambda updates a function's settings and its code one after
+    the other, and an event between the two would be refused by its own code. Until the alias is moved, events go to the
+    version before.
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html"""
+    opts = pulumi.ResourceOptions(parent=parent)
+    live = lambda_.Alias(
+        f"{name}-live", name=LIVE, function_name=function.name, function_version=function.version, opts=opts
+    )
+    if settings.ready:
+        lambda_.ProvisionedConcurrencyConfig(
+            f"{name}-ready",
+            function_name=function.name,
+            qualifier=live.name,
+            provisioned_concurrent_executions=settings.ready,
+            opts=opts,
+        )
+    return live
 
 
 def mapping(

@@ -6,9 +6,14 @@ Actions: https://docs.aws.amazon.com/service-authorization/latest/reference/list
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from peeklock.errors import ConfigError
+from peeklock.keywords import nearest
+from peeklock.queue import Queue
 
 CONSUME = (
     "sqs:ChangeMessageVisibility",
@@ -55,15 +60,29 @@ REDRIVE_DEAD_LETTERS = (
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-configure-dead-letter-queue-redrive.html"""
 
 
+SECRETS = {"secretsmanager": "secretsmanager:GetSecretValue", "ssm": "ssm:GetParameter"}
+"""Action that reads a secret, by the service in its ARN."""
+
+SOURCES = {"sns": "topic", "eventbridge": "rule", "s3": "bucket"}
+FIFO_TOPICS = "https://docs.aws.amazon.com/sns/latest/dg/fifo-message-delivery.html"
+
+ACCEPTED = {"sns": "sns", "eventbridge": "events", "s3": "s3"}
+"""Services that may be let send to a queue, with the names of their principals."""
+
+_STATEMENT = re.compile(r"[A-Za-z0-9]+")
+_ACTION = re.compile(r"[a-z0-9-]+:[A-Za-z*]+")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """Some actions on some ARNs."""
 
     name: str
     """The statement's id: letters and digits."""
-    actions: tuple[str, ...]
-    on: tuple[str, ...]
-    why: str
+    actions: Sequence[str]
+    on: Sequence[Any]
+    """ARNs; in `app.consumer(grants=[...])` also outputs of other resources."""
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +98,8 @@ class ConsumerArns:
     """ARNs of other queues."""
     key: str | None = None
     network: bool = False
+    secrets: tuple[str, ...] = ()
+    """ARNs of secrets and parameters."""
 
 
 def grants(arns: ConsumerArns) -> tuple[Grant, ...]:
@@ -92,10 +113,50 @@ def grants(arns: ConsumerArns) -> tuple[Grant, ...]:
         Grant(name="Trace", actions=TRACES, on=("*",), why="tracing is on; X-Ray has no resource to name"),
     ]
     if arns.key is not None:
-        granted.append(Grant(name="Key", actions=KEY, on=(arns.key,), why="the queues are encrypted with your key"))
+        granted.append(
+            Grant(
+                name="Key", actions=KEY, on=(arns.key,), why="queues, store and variables are encrypted with your key"
+            )
+        )
     if arns.network:
         granted.append(Grant(name="Network", actions=NETWORK, on=("*",), why="the function is in your VPC"))
+    for service, action in SECRETS.items():
+        if arns_of_service := tuple(arn for arn in arns.secrets if arn.split(":")[2] == service):
+            granted.append(
+                Grant(
+                    name=f"Read{service.title()}",
+                    actions=(action,),
+                    on=arns_of_service,
+                    why="reads the secrets in secrets=",
+                )
+            )
     return tuple(granted)
+
+
+def check_grants(granted: Sequence[Grant]) -> None:
+    """Raise ConfigError for a grant of a program whose statement IAM would refuse, or that would replace one of peeklock's."""
+    names = {"Consume", "Send", "Remember", "Log", "Trace", "Key", "Network", "ReadSecretsmanager", "ReadSsm"}
+    for grant in granted:
+        if not _STATEMENT.fullmatch(grant.name):
+            raise ConfigError(f"grants: name={grant.name!r}: use letters and digits only")
+        if grant.name in names:
+            raise ConfigError(f"grants: the name {grant.name!r} is taken; choose another one")
+        names.add(grant.name)
+        for action in grant.actions:
+            if not _ACTION.fullmatch(action):
+                raise ConfigError(f"grants: {grant.name}: {action!r} is no action such as s3:GetObject")
+        if not grant.actions or not grant.on or isinstance(grant.on, str) or isinstance(grant.actions, str):
+            raise ConfigError(f"grants: {grant.name}: give actions=[...] and the ARNs they are allowed on, on=[...]")
+
+
+def check_secret(argument: str, arn: str) -> None:
+    """Raise ConfigError for a reference that is no ARN of a secret or of a parameter."""
+    if not re.fullmatch(
+        r"arn:[a-z-]+:(secretsmanager:[a-z0-9-]+:\d{12}:secret|ssm:[a-z0-9-]+:\d{12}:parameter)[:/].+", arn
+    ):
+        raise ConfigError(
+            f"{argument}: give the ARN of a secret in Secrets Manager or of a parameter in Parameter Store, not its value"
+        )
 
 
 def send_grants(queue: str, key: str | None = None) -> tuple[Grant, ...]:
@@ -134,13 +195,51 @@ def assumed_by_lambda() -> str:
     return _policy([{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": principal}])
 
 
-def tls_only(queue: str) -> str:
-    """Return a queue's policy that denies every request without TLS.
+def queue_policy(queue: str, sources: Sequence[tuple[str, str]] = ()) -> str:
+    """Return a queue's policy, which denies every request without TLS and lets other services send. SQS keeps one policy a
+    queue, so that it holds all of them. `sources`: services of ACCEPTED, each with the ARN of the topic, rule or bucket.
     https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-security-best-practices.html"""
     insecure = {"Bool": {"aws:SecureTransport": "false"}}
     return _policy([
-        {"Sid": "OnlyTls", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": queue, "Condition": insecure}
+        {"Sid": "OnlyTls", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": queue, "Condition": insecure},
+        *(_accept(f"Accept{number}", service, arn, queue) for number, (service, arn) in enumerate(sources, 1)),
     ])  # fmt: skip
+
+
+def _accept(name: str, service: str, arn: str, queue: str) -> dict[str, Any]:
+    """Return the statement that lets a service send for one of its resources. A bucket's ARN names no account, hence the
+    account of the queue is required: its name may belong to somebody else one day.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/grant-destinations-permissions-to-s3.html"""
+    condition: dict[str, Any] = {"ArnEquals": {"aws:SourceArn": arn}}
+    if service == "s3":
+        condition["StringEquals"] = {"aws:SourceAccount": queue.split(":")[4]}
+    return {
+        "Sid": name,
+        "Effect": "Allow",
+        "Principal": {"Service": f"{ACCEPTED[service]}.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue,
+        "Condition": condition,
+    }
+
+
+def check_service(queue: Queue, service: str) -> None:
+    """Raise ConfigError for a service that cannot send to the queue.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/notification-how-to-event-types-and-destinations.html"""
+    if service not in SOURCES:
+        raise ConfigError(f"queue {queue.name!r}: accept({service!r}): {nearest(service, SOURCES)}")
+    if queue.fifo and service == "s3":
+        raise ConfigError(
+            f"queue {queue.name!r} is fifo, and S3 sends to standard queues only; send through EventBridge"
+        )
+
+
+def check_source(queue: Queue, service: str, arn: str) -> None:
+    """Raise ConfigError for an ARN of another service, and for a source that cannot send to the queue."""
+    if f":{ACCEPTED[service]}:" not in arn or not arn.startswith("arn:"):
+        raise ConfigError(f"queue {queue.name!r}: accept({service!r}, {arn!r}): give the ARN of a {SOURCES[service]}")
+    if queue.fifo and service == "sns" and not arn.endswith(".fifo"):
+        raise ConfigError(f"queue {queue.name!r} is fifo, and only a FIFO topic sends to it: {FIFO_TOPICS}")
 
 
 def redrive(dead_letters: str, receives: int) -> str:
@@ -157,5 +256,5 @@ def _policy(statements: Sequence[Mapping[str, Any]]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
-def _one_or_all(arns: tuple[str, ...]) -> str | list[str]:
+def _one_or_all(arns: Sequence[str]) -> str | list[str]:
     return arns[0] if len(arns) == 1 else list(arns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,8 +33,8 @@ def make_queues(
     parent: pulumi.Resource,
     *,
     tags: Mapping[str, str],
-    queue_url: str | None,
-    dead_letters_url: str | None,
+    queue_url: pulumi.Input[str] | None,
+    dead_letters_url: pulumi.Input[str] | None,
 ) -> QueuePair:
     """Make or read the queue and its dead-letter queue. An existing queue keeps its policies: the redrive policy is made with
     the queue, the permission to redrive with the dead-letter queue."""
@@ -83,7 +83,7 @@ def receives(policy: str | None) -> int | None:
     return int(json.loads(policy)["maxReceiveCount"]) if policy else None
 
 
-def _read(name: str, url: str | None, parent: pulumi.Resource) -> Any:
+def _read(name: str, url: pulumi.Input[str] | None, parent: pulumi.Resource) -> Any:
     return None if url is None else sqs.Queue.get(name, url, opts=pulumi.ResourceOptions(parent=parent))
 
 
@@ -107,7 +107,19 @@ def _queue_policies(name: str, queue: Any, dead_letters: Any, settings: Settings
         redrive_policy=dead_letters.arn.apply(lambda arn: identity.redrive(arn, settings.receives)),
         opts=opts,
     )
-    sqs.QueuePolicy(f"{name}-tls", queue_url=queue.id, policy=queue.arn.apply(identity.tls_only), opts=opts)
+
+
+def queue_policy(
+    name: str, queue: Any, sources: Sequence[tuple[str, pulumi.Input[str]]], parent: pulumi.Resource
+) -> None:
+    """Make the policy of a queue, with the services that may send to it. `sources`: as in `identity.queue_policy`."""
+    arns = pulumi.Output.all(*(arn for _, arn in sources))
+    policy = pulumi.Output.all(queue.arn, arns).apply(
+        lambda resolved: identity.queue_policy(
+            resolved[0], [(service, arn) for (service, _), arn in zip(sources, resolved[1], strict=True)]
+        )
+    )
+    sqs.QueuePolicy(f"{name}-tls", queue_url=queue.id, policy=policy, opts=pulumi.ResourceOptions(parent=parent))
 
 
 def _dead_letter_policies(name: str, queue: Any, dead_letters: Any, parent: pulumi.Resource) -> None:
@@ -118,9 +130,4 @@ def _dead_letter_policies(name: str, queue: Any, dead_letters: Any, parent: pulu
         redrive_allow_policy=queue.arn.apply(identity.redrive_allow),
         opts=opts,
     )
-    sqs.QueuePolicy(
-        f"{name}-dead-letters-tls",
-        queue_url=dead_letters.id,
-        policy=dead_letters.arn.apply(identity.tls_only),
-        opts=opts,
-    )
+    queue_policy(f"{name}-dead-letters", dead_letters, (), parent)

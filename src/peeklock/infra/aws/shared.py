@@ -11,6 +11,7 @@ import pulumi
 from pulumi_aws import dynamodb, s3, sns
 
 from peeklock.errors import ConfigError
+from peeklock.infra.inputs import check_text, checked, is_given, text
 from peeklock.infra.options import SEVERITIES, Stage, check_severities
 from peeklock.infra.protection import data_options
 from peeklock.infra.settings.aws import check_log_days
@@ -21,21 +22,58 @@ from peeklock.quotas.aws import UPLOAD_BYTES as MOST_DIRECT
 class Existing:
     """Existing resources to use: read, never modified."""
 
-    store: str | None = None
+    store: pulumi.Input[str] | None = None
     """The name of a DynamoDB table."""
-    key: str | None = None
-    """The ARN of a KMS key for the queues. Without one, SQS uses its own key, free of charge."""
-    subnets: Sequence[str] = ()
-    security_groups: Sequence[str] = ()
-    topics: Mapping[str, str] = field(default_factory=dict)
+    key: pulumi.Input[str] | None = None
+    """The ARN of a KMS key for queues, table, logs, topics, variables and code. Without one, each service uses its own key,
+    free of charge."""
+    subnets: pulumi.Input[Sequence[pulumi.Input[str]]] = ()
+    security_groups: pulumi.Input[Sequence[pulumi.Input[str]]] = ()
+    topics: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """ARNs of SNS topics, by severity."""
+    permissions_boundary: pulumi.Input[str] | None = None
+    """The ARN of a policy that limits the roles."""
 
-    def __post_init__(self) -> None:
-        if bool(self.subnets) != bool(self.security_groups):
-            raise ConfigError("a function in a VPC has subnets= and security_groups=; give both, or neither")
-        check_severities("topics=", self.topics)
-        if self.key is not None and not self.key.startswith("arn:"):
-            raise ConfigError(f"key={self.key!r}: use the key's ARN, which the roles are granted")
+    @property
+    def network(self) -> bool:
+        """True if the functions are in a VPC."""
+        return is_given(self.subnets)
+
+
+def existing_resources(
+    *,
+    store: pulumi.Input[str] | None,
+    key: pulumi.Input[str] | None,
+    subnets: pulumi.Input[Sequence[pulumi.Input[str]]],
+    security_groups: pulumi.Input[Sequence[pulumi.Input[str]]],
+    topics: Mapping[str, pulumi.Input[str]],
+    permissions_boundary: pulumi.Input[str] | None,
+) -> Existing:
+    """Return existing resources. Raises ConfigError, during the update for outputs, for values that are none."""
+    if is_given(subnets) != is_given(security_groups):
+        raise ConfigError("a function in a VPC has subnets= and security_groups=; give both, or neither")
+    check_severities("topics=", topics)
+    return Existing(
+        store=None if store is None else text("store", store),
+        key=arn("key", key),
+        subnets=subnets,
+        security_groups=security_groups,
+        topics={severity: text(f"topics[{severity!r}]", topic) for severity, topic in topics.items()},
+        permissions_boundary=arn("permissions_boundary", permissions_boundary),
+    )
+
+
+def arn(argument: str, value: pulumi.Input[str] | None) -> pulumi.Input[str] | None:
+    """Return an ARN. Raises ConfigError, during the update for an output, for any other text."""
+
+    def check(resolved: object) -> None:
+        check_text(argument, resolved)
+        if not str(resolved).startswith("arn:"):
+            raise ConfigError(
+                f"{argument}={resolved!r}: use the ARN, such as arn:aws:kms:eu-west-1:123456789012:key/1234"
+            )
+
+    return None if value is None else checked(value, check)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +107,24 @@ def make_shared(
         stage=stage,
         tags=tags,
         existing=existing,
-        table=_table(parent, app, stage, tags, existing.store),
+        table=_table(parent, app, stage, tags, existing),
         topics={
-            severity: existing.topics.get(severity) or _topic(parent, app, severity, stage, tags)
+            severity: existing.topics[severity]
+            if severity in existing.topics
+            else _topic(parent, app, severity, stage, tags, existing.key)
             for severity in SEVERITIES
         },
-        code=_code(parent, app, tags, bundle),
+        code=_code(parent, app, tags, bundle, existing.key),
         notes=f"{app}, stack {pulumi.get_stack()}",
     )
 
 
-def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: str | None) -> Any:
+def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing) -> Any:
     """Make the table that docs/stores-dynamodb.md describes, or read it. A protected one can also be restored to any second of
     the last 35 days."""
     name = f"{app}-store"
-    if existing is not None:
-        return dynamodb.Table.get(name, existing, opts=pulumi.ResourceOptions(parent=parent))
+    if existing.store is not None:
+        return dynamodb.Table.get(name, existing.store, opts=pulumi.ResourceOptions(parent=parent))
     return dynamodb.Table(
         name,
         attributes=[{"name": "key", "type": "S"}],
@@ -93,29 +133,41 @@ def _table(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, s
         ttl={"attribute_name": "ttl", "enabled": True},
         point_in_time_recovery={"enabled": stage.protect},
         deletion_protection_enabled=stage.protect,
+        server_side_encryption=None if existing.key is None else {"enabled": True, "kms_key_arn": existing.key},
         tags=tags,
         opts=data_options(stage, parent),
     )
 
 
-def _topic(parent: pulumi.Resource, app: str, severity: str, stage: Stage, tags: Mapping[str, str]) -> Any:
-    """Make a topic. It is not encrypted: CloudWatch may not use the key that SNS would use. An alarm's text is no secret.
+def _topic(
+    parent: pulumi.Resource,
+    app: str,
+    severity: str,
+    stage: Stage,
+    tags: Mapping[str, str],
+    key: pulumi.Input[str] | None,
+) -> Any:
+    """Make a topic, encrypted with an existing key only: CloudWatch may not use the key that SNS would use.
     https://docs.aws.amazon.com/sns/latest/dg/sns-key-management.html#compatibility-with-aws-services"""
     opts = pulumi.ResourceOptions(parent=parent)
-    topic = sns.Topic(f"{app}-{severity}", tags=tags, opts=opts)
+    topic = sns.Topic(f"{app}-{severity}", kms_master_key_id=key, tags=tags, opts=opts)
     if address := stage.notify.get(severity):
         sns.TopicSubscription(f"{app}-{severity}-mail", topic=topic.arn, protocol="email", endpoint=address, opts=opts)
     return topic.arn
 
 
-def _code(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Mapping[str, Any]:
+def _code(
+    parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path, key: pulumi.Input[str] | None
+) -> Mapping[str, Any]:
     if bundle.stat().st_size <= MOST_DIRECT:
         return {"code": pulumi.FileArchive(str(bundle))}
-    stored = _uploaded(parent, app, tags, bundle)
+    stored = _uploaded(parent, app, tags, bundle, key)
     return {"s3_bucket": stored.bucket, "s3_key": stored.key, "s3_object_version": stored.version_id}
 
 
-def _uploaded(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path) -> Any:
+def _uploaded(
+    parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle: Path, key: pulumi.Input[str] | None
+) -> Any:
     """Upload the bundle to a versioned bucket: a function's code is one version of an object, and a new bundle is a new one."""
     opts = pulumi.ResourceOptions(parent=parent)
     bucket = s3.Bucket(f"{app}-code", tags=tags, force_destroy=True, opts=opts)
@@ -135,6 +187,8 @@ def _uploaded(parent: pulumi.Resource, app: str, tags: Mapping[str, str], bundle
         f"{app}-bundle",
         bucket=bucket.id,
         key="bundle.zip",
+        server_side_encryption=None if key is None else "aws:kms",
+        kms_key_id=key,
         source=pulumi.FileAsset(str(bundle)),
         opts=pulumi.ResourceOptions(parent=parent, depends_on=[closed, versioned]),
     )

@@ -53,6 +53,8 @@ class Consumer(pulumi.ComponentResource):
     """The queue's address."""
     dead_letters: pulumi.Output[str]
     """The dead-letter queue's address."""
+    resource: pulumi.Output[str]
+    """The queue's id."""
     function: pulumi.Output[str]
     """The function app's name."""
     identity: pulumi.Output[str]
@@ -219,6 +221,7 @@ class Consumer(pulumi.ComponentResource):
         )
         resources = alarm_resources.make_alarms(shared, args.queue.name, rows, app.name, self._tags, self)
         namespace = pulumi.Output.from_input(shared.namespace.name)
+        self.resource = self._queue.id
         self.queue = namespace.apply(lambda name: address(name, args.queue.name))
         self.dead_letters = namespace.apply(lambda name: address(name, dead_letters_name))
         self.function = app.name

@@ -52,6 +52,8 @@ class Consumer(pulumi.ComponentResource):
     """The queue's address."""
     dead_letters: pulumi.Output[str]
     """The dead letters' address."""
+    resource: pulumi.Output[str]
+    """The queue's full name."""
     function: pulumi.Output[str]
     """The function's name."""
     identity: pulumi.Output[str]
@@ -212,6 +214,7 @@ class Consumer(pulumi.ComponentResource):
         shared, deployment = self._shared, self._shared.deployment
         metric = alarm_resources.make_failures_metric(shared, self._args.queue, self.service, self)
         resources = alarm_resources.make_alarms(shared, self._args.queue, self.alarm_rows(), self._labels, self, metric)
+        self.resource = _after(self._queue, self.full_name)
         self.queue = _after(self._queue, self.address)
         self.dead_letters = _after(self._dead_letters.resources[0], dead_letters_address(self._dead_letters.topic))
         self.function = function.name

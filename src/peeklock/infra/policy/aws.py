@@ -9,6 +9,7 @@ from peeklock.infra.policy.rules import FEWEST_DELIVERIES, Found, Resource, Rule
 from peeklock.quotas.aws import RECEIVES
 
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
+ALIAS = "aws:lambda/alias:Alias"
 QUEUE_POLICY, MAPPING = "aws:sqs/queuePolicy:QueuePolicy", "aws:lambda/eventSourceMapping:EventSourceMapping"
 FUNCTION, LOGS = "aws:lambda/function:Function", "aws:cloudwatch/logGroup:LogGroup"
 ALARM = "aws:cloudwatch/metricAlarm:MetricAlarm"
@@ -140,15 +141,21 @@ def _timeouts(stack: Stack) -> Found:
     for mapping in stack.of(MAPPING):
         window = mapping.props.get("maximumBatchingWindowInSeconds") or 0
         for queue in (queue for queue in stack.of(QUEUE) if mapping.is_made_of(queue, "eventSourceArn")):
-            for function in (
-                function for function in stack.of(FUNCTION) if mapping.is_made_of(function, "functionName")
-            ):
+            for function in _invoked(stack, mapping):
                 least = TIMES * function.props.get("timeout", TIMEOUT) + window
                 if queue.props.get("visibilityTimeoutSeconds", VISIBILITY) < least:
                     yield (
                         queue,
                         f"its messages come back while {function.name} may still try: raise visibilityTimeoutSeconds to {least}",
                     )
+
+
+def _invoked(stack: Stack, mapping: Resource) -> list[Resource]:
+    """Return the functions that a mapping names, by themselves or by an alias."""
+    names = [mapping, *(alias for alias in stack.of(ALIAS) if mapping.is_made_of(alias, "functionName"))]
+    return [
+        function for function in stack.of(FUNCTION) if any(name.is_made_of(function, "functionName") for name in names)
+    ]
 
 
 def _deliveries(stack: Stack) -> Found:

@@ -65,6 +65,7 @@ def compute(queue: Queue, capacity: Capacity, *, window: int | None = None) -> S
         dead_letters_retention=DEAD_LETTERS_RETENTION,
         concurrency=capacity.instances,
         memory=capacity.memory,
+        ready=capacity.ready,
         fifo=queue.fifo,
         span=span,
         filling_rate=_filling_rate(span),

@@ -107,6 +107,13 @@ class Settings:
         "caps the function without throttling it: a delivery that reserved concurrency refuses counts as a receive",
         SCALING,
     )
+    ready: int = setting(
+        "ProvisionedConcurrentExecutions",
+        "ready; none where it is 0",
+        "instances that wait for events, and are charged by the hour",
+        "https://docs.aws.amazon.com/lambda/latest/dg/provisioned-concurrency.html",
+        lambda ready: ready or "",
+    )
     mapping_metrics: tuple[str, ...] = setting(
         "Metrics", "always", "the outcome of each polled message, including filtered ones", METRICS, list
     )
