@@ -160,7 +160,7 @@ class Explorer:
             self.fail("copies multiply", world, parents)
 
     def check_end(self, world: World, parents: dict[World, Any]) -> None:
-        """Nothing moves any more: each message is done or lettered, and a redriven one has really run."""
+        """Nothing moves any more: each message is done or dead-lettered, and a redriven one has really run."""
         if world.rerun and world.starts == 0 and world.effects == 0 and not world.dead_letters:
             self.fail("a redriven dead letter did not run", world, parents)
         for n in range(self.case.messages):

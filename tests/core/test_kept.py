@@ -292,7 +292,7 @@ def checked(order: dict) -> None:  # type: ignore[type-arg] # as above
 
 
 def test_a_key_with_another_body_is_invalid():
-    """Lettered as it is, and the first one's record stays what it was."""
+    """Dead-lettered as it is, and the first one's record stays what it was."""
     store, dead_letters = MemoryStore(), Outbox()
     body = {"id": "a", "cents": 1}
     assert deliver(checked, body, id="m1", store=store).reason is Reason.DONE

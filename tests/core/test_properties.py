@@ -214,7 +214,7 @@ def simulate(
 
 
 def check_end(world: World) -> None:
-    """The laws of the end: done or lettered, and effects no more often than crashes allow."""
+    """The laws of the end: done or dead-lettered, and effects no more often than crashes allow."""
     dead_lettered = {outgoing.lineage.id for outgoing in world.dead_letters.outgoing_messages}
     for name, body in world.bodies.items():
         key = body["key"]
@@ -251,7 +251,7 @@ EXAMPLES = int(os.environ.get("PEEKLOCK_EXAMPLES", "120"))
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=RELAXED)
 @given(**CASES)
 def test_every_message_ends_well(fast_pauses, payloads, script, delays, is_async, parallel, seconds):
-    """Whatever fails and whenever the process dies, each message ends done or lettered and no law is broken."""
+    """Whatever fails and whenever the process dies, each message ends done or dead-lettered and no law is broken."""
     check(payloads, script, delays, is_async, parallel, seconds)
 
 

@@ -95,7 +95,7 @@ def broken(
 
 
 def _ended(message: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator[str]:
-    """Done, or lettered with its reason; what was redriven, run."""
+    """Done, or dead-lettered with its reason; what was redriven, run."""
     key, effects = message.key, ledger.effects[message.key]
     if not effects and not reasons:
         yield f"{key} ({message.kind}) is lost"
@@ -103,7 +103,7 @@ def _ended(message: Planned, ledger: Ledger, reasons: Sequence[str]) -> Iterator
     expected |= {"exhausted"} if ledger.crashes[key] else set()
     expected |= {""} if message.kind in UNEXPLAINED else set()
     for reason in set(reasons) - expected:
-        yield f"{key} ({message.kind}) is lettered as {reason}"
+        yield f"{key} ({message.kind}) is dead-lettered as {reason}"
     if message.kind in REDRIVEN and reasons and not effects and "exhausted" not in reasons:
         yield f"{key} was redriven, and did not run"
 

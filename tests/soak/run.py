@@ -173,7 +173,7 @@ def summary(soak: Soak, seconds: float, seed: int) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "seed": seed,
         "done": sum(1 for message in soak.planned if ledger.effects[message.key]),
-        "lettered": {
+        "dead-lettered": {
             reason: sum(reason in reasons for reasons in soak.dead_letters.values())
             for reason in sorted({r for t in soak.dead_letters.values() for r in t})
         },

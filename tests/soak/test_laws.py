@@ -63,11 +63,13 @@ def test_what_is_allowed(kind: str, lines: Sequence[dict[str, Any]], dead_letter
     [
         pytest.param("ok", DECLINED, (), "k (ok) is lost", id="neither done nor a dead letter"),
         pytest.param("mended", DECLINED, (), "k (mended) is lost", id="lost before it could be redriven"),
-        pytest.param("ok", DONE, ("fatal",), "k (ok) is lettered as fatal", id="another reason"),
-        pytest.param("flaky", DECLINED, ("exhausted",), "k (flaky) is lettered as exhausted", id="no crash to blame"),
+        pytest.param("ok", DONE, ("fatal",), "k (ok) is dead-lettered as fatal", id="another reason"),
+        pytest.param(
+            "flaky", DECLINED, ("exhausted",), "k (flaky) is dead-lettered as exhausted", id="no crash to blame"
+        ),
         pytest.param("mended", DECLINED, ("fatal",), "k was redriven, and did not run", id="redriven in vain"),
         pytest.param("ok", [*DONE, begin(2), line("end", 2)], (), "k (ok) ran after its recorded success", id="again"),
-        pytest.param("ok", DONE, ("",), "k (ok) is lettered as ", id="no reason"),
+        pytest.param("ok", DONE, ("",), "k (ok) is dead-lettered as ", id="no reason"),
         pytest.param("large", DECLINED, ("",), "k was redriven, and did not run", id="large, and redriven in vain"),
         pytest.param("ok", [*DONE, event(12.4)], (), "an event took 12.4 s of its 8", id="beyond its limit"),
         pytest.param(
@@ -111,7 +113,7 @@ def test_a_group_keeps_its_order() -> None:
 
     assert judge([*runs["b"], *runs["a"]]) == ["b ran before a of its group was done"]
     assert not judge([*runs["a"], *runs["b"]])
-    assert judge(runs["b"], a=["fatal"]) == ["a (ok) is lettered as fatal"]
+    assert judge(runs["b"], a=["fatal"]) == ["a (ok) is dead-lettered as fatal"]
 
 
 def test_a_line_that_was_cut_is_left_out() -> None:

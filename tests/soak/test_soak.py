@@ -76,7 +76,7 @@ KINDS = [
 @pytest.mark.parametrize(("name", "fifo"), KINDS)
 def test_nothing_is_lost(name, fifo, tmp_path):
     """None lost, no two runs of a key at once, no effect repeated without a crash or a lost record, each message done or
-    lettered with its reason, and what is redriven really runs."""
+    dead-lettered with its reason, and what is redriven really runs."""
     broken = soak(name, tmp_path, MESSAGES, fifo=fifo)
     assert not broken, "\n".join(broken[:20])
 

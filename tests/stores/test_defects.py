@@ -286,7 +286,7 @@ def test_d9_a_validator_that_raises_anything(store):
 
 
 def test_d10_a_duplicate_that_meets_a_live_claim(store):
-    """Is no failure: it comes back later, counts no attempt, is never lettered, and completes after the first's success."""
+    """Is no failure: it comes back later, counts no attempt, is never dead-lettered, and completes after the first's success."""
     dead_letters, met = Outbox(), []
 
     def run(payload: dict[str, Any]) -> None:

@@ -191,9 +191,9 @@ def test_settlement(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     bus.add_queue("orders")
     send(client, "orders", ServiceBusMessage("a", application_properties={"mine": 1}), "b", "c")
     with leaving(client.get_queue_receiver("orders")) as receiver:
-        abandoned, lettered, deferred = receive(receiver, 3)
+        abandoned, dead_lettered, deferred = receive(receiver, 3)
         receiver.abandon_message(abandoned)
-        receiver.dead_letter_message(lettered, reason="why", error_description="a longer why")
+        receiver.dead_letter_message(dead_lettered, reason="why", error_description="a longer why")
         receiver.defer_message(deferred)
         again = one(receiver)
         assert (str(again), again.delivery_count) == ("a", 1)
@@ -218,9 +218,9 @@ def test_a_deferred_message_is_received_by_its_number_and_settled(
         for message in messages:
             receiver.defer_message(message)
         numbers = [message.sequence_number or 0 for message in messages]
-        done, lettered, back, later = receiver.receive_deferred_messages(numbers)
+        done, dead_lettered, back, later = receiver.receive_deferred_messages(numbers)
         receiver.complete_message(done)
-        receiver.dead_letter_message(lettered, reason="why")
+        receiver.dead_letter_message(dead_lettered, reason="why")
         receiver.abandon_message(back)
         receiver.defer_message(later)
         states = [(message.body, message.state, message.delivery_count) for message in bus.messages("orders")]
