@@ -55,7 +55,8 @@ class Registration:
     read: bool
     """Looked up with a `get`: the engine would never change it."""
     inputs: Mapping[str, Any]
-    """As on the wire (camelCase), whole numbers as int, assets as `{"$archive": path}`; for a read one, its `id` too."""
+    """Inputs as on the wire (camelCase), whole numbers as int, assets as `{"$archive": path}`; for a read one, its `id`
+    too."""
     parent: str
     dependencies: tuple[str, ...] = ()
     property_dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -70,39 +71,45 @@ class Registration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What a program registered, sorted by URN and without the stack itself, and what it exported."""
+    """Registrations of a program, sorted by URN and without the stack itself, and its exports."""
 
     registrations: tuple[Registration, ...]
     outputs: Mapping[str, Any]
     log: tuple[str, ...]
-    """What the program told the user: warnings and errors."""
+    """Messages to the user: warnings and errors."""
 
     def of(self, type_: str) -> tuple[Registration, ...]:
         """All of one type."""
-        return tuple(one for one in self.registrations if one.type == type_)
+        return tuple(registration for registration in self.registrations if registration.type == type_)
 
     def named(self, name: str, type_: str | None = None) -> Registration:
         """The only one of that name. Raises LookupError if there is none, or there are several."""
-        found = [one for one in self.registrations if one.name == name and type_ in {None, one.type}]
-        if len(found) != 1:
-            known = ", ".join(sorted({f"{one.name} ({one.type})" for one in self.registrations}))
-            raise LookupError(f"{len(found)} resources are called {name!r}; there are {known}")
-        return found[0]
+        matches = [
+            registration
+            for registration in self.registrations
+            if registration.name == name and type_ in {None, registration.type}
+        ]
+        if len(matches) != 1:
+            existing = ", ".join(
+                sorted({f"{registration.name} ({registration.type})" for registration in self.registrations})
+            )
+            raise LookupError(f"{len(matches)} resources are called {name!r}; there are {existing}")
+        return matches[0]
 
-    def depends(self, one: Registration, on: Registration) -> bool:
-        """Whether the engine would make `on` first, directly or through others."""
-        return on.urn in self.closure(one)
+    def depends(self, registration: Registration, on: Registration) -> bool:
+        """Return whether the engine would make `on` first, directly or through others."""
+        return on.urn in self.closure(registration)
 
-    def closure(self, one: Registration) -> frozenset[str]:
+    def closure(self, registration: Registration) -> frozenset[str]:
         """URNs of all that must exist before it."""
         by_urn = {each.urn: each for each in self.registrations}
-        found: set[str] = set()
-        waiting = list(one.dependencies)
+        urns: set[str] = set()
+        waiting = list(registration.dependencies)
         while waiting:
-            if (urn := waiting.pop()) not in found:
-                found.add(urn)
+            if (urn := waiting.pop()) not in urns:
+                urns.add(urn)
                 waiting += by_urn[urn].dependencies if urn in by_urn else ()
-        return frozenset(found)
+        return frozenset(urns)
 
 
 _ONE_AT_A_TIME = threading.RLock()
@@ -137,7 +144,7 @@ def run_function(
     preview: bool = False,
     answers: Answers | None = None,
 ) -> Recorded:
-    """As `run_program`, with a function for the program; the project is `test`, the stack `dev`. An answer of the type
+    """Run a function as `run_program` runs a program; the project is `test`, the stack `dev`. An answer of the type
     `pulumi:pulumi:StackReference` has the `outputs` of the other stack."""
     monitor = Monitor("test", "dev", preview=preview, answers={**fake_outputs.FUNCTIONS, **(answers or {})})
     with _ONE_AT_A_TIME, _no_warnings_of_an_sdk():
@@ -145,16 +152,16 @@ def run_function(
     return monitor.recorded()
 
 
-def configuration(project: str, given: Mapping[str, Any]) -> dict[str, str]:
-    """As the engine hands it to a program: whole names, and text; JSON for what is no text."""
+def configuration(project: str, config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the configuration as the engine hands it to a program: whole names, and text; JSON for what is no text."""
     return {
         name if ":" in name else f"{project}:{name}": value if isinstance(value, str) else json.dumps(value)
-        for name, value in given.items()
+        for name, value in config.items()
     }
 
 
 class Monitor:
-    """What the runtime takes for the engine's resource monitor; its methods are called from several threads."""
+    """Stand-in for the engine's resource monitor; its methods are called from several threads."""
 
     def __init__(self, project: str, stack: str, *, preview: bool, answers: Answers) -> None:
         self.project, self.stack, self.preview, self.answers = project, stack, preview, answers
@@ -223,15 +230,19 @@ class Monitor:
         if self._found.setdefault(registration.urn, registration) is not registration:
             raise LookupError(f"{registration.urn} is registered twice: the engine refuses that")
 
-    def _state(self, request, given) -> tuple[str, dict[str, Any]]:
+    def _state(self, request, inputs) -> tuple[str, dict[str, Any]]:
         if request.type.startswith("pulumi:"):
-            more = self.answers[request.type](plain(given)) if request.type in self.answers else {}
-            return f"{request.name}-id", {**plain(given), **more}
-        return fake_outputs.state(request.type, request.name, plain(given))
+            more = self.answers[request.type](plain(inputs)) if request.type in self.answers else {}
+            return f"{request.name}-id", {**plain(inputs), **more}
+        return fake_outputs.state(request.type, request.name, plain(inputs))
 
 
 def _registration(request, urn: str, inputs: Mapping[str, Any]) -> Registration:
-    dependencies = {name: tuple(sorted(one.urns)) for name, one in request.propertyDependencies.items() if one.urns}
+    dependencies = {
+        name: tuple(sorted(dependency.urns))
+        for name, dependency in request.propertyDependencies.items()
+        if dependency.urns
+    }
     return Registration(
         type=request.type,
         name=request.name,
@@ -270,12 +281,12 @@ def _alias(alias) -> str:
     """A URN, or what the alias says was different: `name=old`, `type=old`, `parent=...`."""
     if alias.WhichOneof("alias") == "urn":
         return alias.urn
-    return ", ".join(f"{one.name}={value}" for one, value in alias.spec.ListFields() if value)
+    return ", ".join(f"{descriptor.name}={value}" for descriptor, value in alias.spec.ListFields() if value)
 
 
 def _of_stack(folder: Path, stack: str) -> dict[str, Any]:
-    found = yaml.safe_load((folder / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
-    return (found or {}).get("config") or {}
+    content = yaml.safe_load((folder / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+    return (content or {}).get("config") or {}
 
 
 def _run(program: Callable[[], Any], monitor: Monitor, config: dict[str, str]) -> None:
@@ -293,7 +304,7 @@ def _run(program: Callable[[], Any], monitor: Monitor, config: dict[str, str]) -
     set_all_config(config, [])
 
     def silent(loop, context) -> None:
-        """What a failed resource breaks further on says nothing new: the first error is raised."""
+        """Ignore what a failed resource breaks further on: the first error is raised."""
 
     with asyncio.Runner() as runner:
         runner.get_loop().set_exception_handler(silent)

@@ -18,8 +18,8 @@ STACKS = ("dev", "staging", "prod")
 def bundled(path: Path) -> Path:
     """A bundle with one file, so that its digest is the same on every machine."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as made:
-        made.writestr(zipfile.ZipInfo("handlers/__init__.py"), "")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("handlers/__init__.py"), "")
     return path
 
 
@@ -34,14 +34,14 @@ def program(cloud: str, tmp_path: Path, stack: str, **options: Any) -> Recorded:
 
 
 def run(
-    made: Callable[[], Any],
+    function: Callable[[], Any],
     config: Mapping[str, Any] | None = None,
     *,
     preview: bool = False,
     answers: recording.Answers | None = None,
 ) -> Recorded:
     """A program that is a function."""
-    return recording.run_function(made, config=config, preview=preview, answers=answers)
+    return recording.run_function(function, config=config, preview=preview, answers=answers)
 
 
 def planted(inputs: Mapping, path: str, value):
@@ -49,7 +49,7 @@ def planted(inputs: Mapping, path: str, value):
     key, _, rest = path.partition(".")
     copy = dict(inputs)
     if rest and isinstance(copy[key], list):
-        copy[key] = [planted(one, rest, value) for one in copy[key]]
+        copy[key] = [planted(item, rest, value) for item in copy[key]]
     elif rest:
         copy[key] = planted(copy[key], rest, value)
     elif value is None:
@@ -60,18 +60,18 @@ def planted(inputs: Mapping, path: str, value):
 
 
 def differences(before: Recorded, after: Recorded) -> dict[tuple[str, str], set[str]]:
-    """By type and name of a resource, its inputs that differ, nested ones by their path."""
-    told = {}
-    for one in after.registrations:
-        old, new = _flat(before.named(one.name, one.type).inputs), _flat(one.inputs)
+    """Return the inputs that differ, nested ones by their path, by type and name of their resource."""
+    differing = {}
+    for registration in after.registrations:
+        old, new = _flat(before.named(registration.name, registration.type).inputs), _flat(registration.inputs)
         if changed := {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}:
-            told[one.type.rpartition(":")[2], one.name] = changed
-    return told
+            differing[registration.type.rpartition(":")[2], registration.name] = changed
+    return differing
 
 
 def without_protectors(recorded: Recorded) -> list[Registration]:
     """All but those that `peeklock.infra.protection` makes, which are no resources of a cloud."""
-    return [one for one in recorded.registrations if one.type != "peeklock:infra:Kept"]
+    return [registration for registration in recorded.registrations if registration.type != "peeklock:infra:Kept"]
 
 
 def _flat(value: Any, path: str = "") -> dict[str, str]:
@@ -79,9 +79,9 @@ def _flat(value: Any, path: str = "") -> dict[str, str]:
     if (
         isinstance(value, list)
         and value
-        and all(isinstance(one, Mapping) and set(one) == {"name", "value"} for one in value)
+        and all(isinstance(item, Mapping) and set(item) == {"name", "value"} for item in value)
     ):
-        value = {one["name"]: one["value"] for one in value}
+        value = {item["name"]: item["value"] for item in value}
     if isinstance(value, Mapping):
-        return {key: one for name, inner in value.items() for key, one in _flat(inner, f"{path}.{name}").items()}
+        return {key: text for name, inner in value.items() for key, text in _flat(inner, f"{path}.{name}").items()}
     return {path.removeprefix("."): str(value)}

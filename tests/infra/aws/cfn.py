@@ -1,4 +1,4 @@
-"""What a program registered, as a CloudFormation template: cfn-lint then judges values, enumerations and what must fit
+"""CloudFormation template of what a program registered: cfn-lint then judges values, enumerations and what must fit
 together, by AWS's own schemas.
 
 Only where both differ is there something to say here; a type that is not in the table is an error, so that none is left out.
@@ -20,26 +20,28 @@ Values = dict[str, Any]
 
 
 def findings(recorded: Recorded) -> list[str]:
-    """What cfn-lint says, as `E3505 ShopOrdersMapping: ...`, warnings included."""
+    """Return the findings of cfn-lint, as `E3505 ShopOrdersMapping: ...`, warnings included."""
     template = json.dumps(of(recorded))
     return sorted(
-        f"{one.rule.id} {'/'.join(map(str, one.path[1:3]))}: {one.message}"
-        for one in lint(template, config=ManualArgs(regions=[fake_outputs.REGION]))
+        f"{match.rule.id} {'/'.join(map(str, match.path[1:3]))}: {match.message}"
+        for match in lint(template, config=ManualArgs(regions=[fake_outputs.REGION]))
     )
 
 
 def of(recorded: Recorded) -> Values:
     """The template. Raises KeyError for a type that it does not know."""
-    made = [one for one in recorded.registrations if one.custom and not one.read]
-    known = _references(made)
+    registrations = [
+        registration for registration in recorded.registrations if registration.custom and not registration.read
+    ]
+    references = _references(registrations)
     resources: Values = {}
-    for one in sorted(made, key=lambda each: each.type in MERGED):
-        inputs = {key: value for key, value in one.inputs.items() if not key.startswith("__")}
-        if one.type in MERGED:
-            _merge(resources, known, one)
+    for registration in sorted(registrations, key=lambda each: each.type in MERGED):
+        inputs = {key: value for key, value in registration.inputs.items() if not key.startswith("__")}
+        if registration.type in MERGED:
+            _merge(resources, references, registration)
         else:
-            type_, properties = TYPES[one.type]
-            resources[_logical(one)] = {"Type": type_, "Properties": properties(_linked(inputs, known))}
+            type_, properties = TYPES[registration.type]
+            resources[_logical(registration)] = {"Type": type_, "Properties": properties(_linked(inputs, references))}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources}
 
 
@@ -50,37 +52,41 @@ MERGED = {
 """Properties of the queue, in CloudFormation."""
 
 
-def _merge(resources: Values, known: Mapping[str, Any], one: Registration) -> None:
+def _merge(resources: Values, references: Mapping[str, Any], registration: Registration) -> None:
     """The dead letters' stays without a reference: queue and dead letters would name each other."""
-    queue = known[one.inputs["queueUrl"]]["Ref"]
-    policy = json.loads(one.inputs[MERGED[one.type]])
-    linked = _linked(policy, known) if one.type.endswith("RedrivePolicy") else policy
-    resources[queue]["Properties"][_pascal_key(MERGED[one.type])] = linked
+    queue = references[registration.inputs["queueUrl"]]["Ref"]
+    policy = json.loads(registration.inputs[MERGED[registration.type]])
+    linked = _linked(policy, references) if registration.type.endswith("RedrivePolicy") else policy
+    resources[queue]["Properties"][_pascal_key(MERGED[registration.type])] = linked
 
 
-def _references(made: list[Registration]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one in made:
-        id_, state = fake_outputs.state(one.type, one.name, one.inputs)
-        by_arn = {"Ref": _logical(one)} if ":Topic" in one.type else {"Fn::GetAtt": [_logical(one), "Arn"]}
-        if "arn" in state and one.type in TYPES:
-            found[state["arn"]] = by_arn
+def _references(registrations: list[Registration]) -> dict[str, Any]:
+    references: dict[str, Any] = {}
+    for registration in registrations:
+        id_, state = fake_outputs.state(registration.type, registration.name, registration.inputs)
+        by_arn = (
+            {"Ref": _logical(registration)}
+            if ":Topic" in registration.type
+            else {"Fn::GetAtt": [_logical(registration), "Arn"]}
+        )
+        if "arn" in state and registration.type in TYPES:
+            references[state["arn"]] = by_arn
         if id_.startswith("https://"):
-            found[id_] = {"Ref": _logical(one)}
-    return found
+            references[id_] = {"Ref": _logical(registration)}
+    return references
 
 
-def _logical(one: Registration) -> str:
-    words = f"{one.name}-{one.type.rsplit(':', 1)[1]}".replace("_", "-").split("-")
+def _logical(registration: Registration) -> str:
+    words = f"{registration.name}-{registration.type.rsplit(':', 1)[1]}".replace("_", "-").split("-")
     return "".join(word[0].upper() + word[1:] for word in words)
 
 
-def _linked(value: Any, known: Mapping[str, Any]) -> Any:
+def _linked(value: Any, references: Mapping[str, Any]) -> Any:
     if isinstance(value, str):
-        return known.get(value, value)
+        return references.get(value, value)
     if isinstance(value, dict):
-        return {key: _linked(one, known) for key, one in value.items()}
-    return [_linked(one, known) for one in value] if isinstance(value, list) else value
+        return {key: _linked(item, references) for key, item in value.items()}
+    return [_linked(item, references) for item in value] if isinstance(value, list) else value
 
 
 def _pascal_key(key: str) -> str:
@@ -91,22 +97,22 @@ def _pascal(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) <= {"Ref", "Fn::GetAtt"}:
             return value
-        return {_pascal_key(key): _pascal(one) for key, one in value.items()}
-    return [_pascal(one) for one in value] if isinstance(value, list) else value
+        return {_pascal_key(key): _pascal(item) for key, item in value.items()}
+    return [_pascal(item) for item in value] if isinstance(value, list) else value
 
 
 def _pairs(values: Mapping[str, Any], key: str, value: str) -> list[Values]:
-    return [{key: name, value: one} for name, one in sorted(values.items())]
+    return [{key: name, value: item} for name, item in sorted(values.items())]
 
 
 def _plain(**renamed: str) -> Callable[[Values], Values]:
     """In pascal case, but for what has another name; tags as a list."""
 
     def properties(inputs: Values) -> Values:
-        made = {renamed.get(key) or _pascal_key(key): _pascal(value) for key, value in inputs.items()}
+        converted = {renamed.get(key) or _pascal_key(key): _pascal(value) for key, value in inputs.items()}
         if "tags" in inputs:
-            made["Tags"] = _pairs(inputs["tags"], "Key", "Value")
-        return made
+            converted["Tags"] = _pairs(inputs["tags"], "Key", "Value")
+        return converted
 
     return properties
 
@@ -122,19 +128,22 @@ def _queue_policy(inputs: Values) -> Values:
 
 def _function(inputs: Values) -> Values:
     """The code is a stand-in; the variables keep their own names; a version is a resource of its own there."""
-    made = _plain()({key: value for key, value in inputs.items() if key not in {"code", "environment", "publish"}})
+    properties = _plain()(
+        {key: value for key, value in inputs.items() if key not in {"code", "environment", "publish"}}
+    )
     variables = (inputs.get("environment") or {}).get("variables", {})
-    return {**made, "Code": {"ZipFile": "pass"}, "Environment": {"Variables": variables}}
+    return {**properties, "Code": {"ZipFile": "pass"}, "Environment": {"Variables": variables}}
 
 
 def _mapping(inputs: Values) -> Values:
-    """By a reference to the function, whose timeout cfn-lint compares with the queue's: it does not follow one to an alias."""
+    """Name the function by a reference: cfn-lint compares its timeout with the queue's, and does not follow a reference
+    to an alias."""
     alias = inputs["functionName"]["Fn::GetAtt"][0]
     return {**_plain()(inputs), "FunctionName": {"Ref": alias.removesuffix("LiveAlias") + "Function"}}
 
 
 def _alias(inputs: Values) -> Values:
-    """By a reference to the function, whose version is a resource of its own there."""
+    """Name the function by a reference, whose version is a resource of its own there."""
     function = {"Ref": _pascal_words(f"{inputs['functionName']}-Function")}
     return {"Name": inputs["name"], "FunctionName": function, "FunctionVersion": inputs["functionVersion"]}
 
@@ -145,18 +154,19 @@ def _pascal_words(text: str) -> str:
 
 def _table(inputs: Values) -> Values:
     renamed = {"hashKey", "attributes", "ttl", "pointInTimeRecovery", "serverSideEncryption"}
-    made = _plain()({key: value for key, value in inputs.items() if key not in renamed})
+    properties = _plain()({key: value for key, value in inputs.items() if key not in renamed})
     if encryption := inputs.get("serverSideEncryption"):
-        made["SSESpecification"] = {
+        properties["SSESpecification"] = {
             "SSEEnabled": encryption["enabled"],
             "SSEType": "KMS",
             "KMSMasterKeyId": encryption["kmsKeyArn"],
         }
     return {
-        **made,
+        **properties,
         "KeySchema": [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}],
         "AttributeDefinitions": [
-            {"AttributeName": one["name"], "AttributeType": one["type"]} for one in inputs["attributes"]
+            {"AttributeName": attribute["name"], "AttributeType": attribute["type"]}
+            for attribute in inputs["attributes"]
         ],
         "TimeToLiveSpecification": _pascal(inputs["ttl"]),
         "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": inputs["pointInTimeRecovery"]["enabled"]},
@@ -165,21 +175,25 @@ def _table(inputs: Values) -> Values:
 
 def _alarm(inputs: Values) -> Values:
     different = {"metricQueries", "dimensions"}
-    made = _plain(okActions="OKActions")({key: value for key, value in inputs.items() if key not in different})
+    properties = _plain(okActions="OKActions")({key: value for key, value in inputs.items() if key not in different})
     if "dimensions" in inputs:
-        made["Dimensions"] = _pairs(inputs["dimensions"], "Name", "Value")
+        properties["Dimensions"] = _pairs(inputs["dimensions"], "Name", "Value")
     if "metricQueries" in inputs:
-        made["Metrics"] = [_query(one) for one in inputs["metricQueries"]]
-    return made
+        properties["Metrics"] = [_query(metric_query) for metric_query in inputs["metricQueries"]]
+    return properties
 
 
-def _query(one: Values) -> Values:
-    made = _pascal({key: value for key, value in one.items() if key != "metric"})
-    if "metric" in one:
-        metric = {key: one["metric"][key] for key in ("namespace", "metricName")}
-        watched = {**_pascal(metric), "Dimensions": _pairs(one["metric"]["dimensions"], "Name", "Value")}
-        made["MetricStat"] = {"Metric": watched, "Period": one["metric"]["period"], "Stat": one["metric"]["stat"]}
-    return made
+def _query(query: Values) -> Values:
+    converted = _pascal({key: value for key, value in query.items() if key != "metric"})
+    if "metric" in query:
+        metric = {key: query["metric"][key] for key in ("namespace", "metricName")}
+        watched = {**_pascal(metric), "Dimensions": _pairs(query["metric"]["dimensions"], "Name", "Value")}
+        converted["MetricStat"] = {
+            "Metric": watched,
+            "Period": query["metric"]["period"],
+            "Stat": query["metric"]["stat"],
+        }
+    return converted
 
 
 TYPES: Mapping[str, tuple[str, Callable[[Values], Values]]] = {

@@ -80,7 +80,7 @@ def all_findings(bundle):
 
 @pytest.mark.parametrize("queue", [ORDERS, Queue("ordered", fifo=True, timeout=60)])
 def test_aws_would_take_a_consumer(bundle, queue):
-    """As a standard queue and as a FIFO one, with a key and in a VPC."""
+    """AWS's schemas accept a standard queue and a FIFO one, with a key and in a VPC."""
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"
     recorded = app_with(bundle, queue, key=key, subnets=["subnet-12345678"], security_groups=["sg-12345678"])
     assert findings(recorded) == []

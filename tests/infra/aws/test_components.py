@@ -41,7 +41,7 @@ def app_with(bundle, *consumers, config=None, **options):
         app.all()
 
     recorded = run(made, config)
-    assert [said for one in recorded.registrations for said in problems(one)] == []
+    assert [said for registration in recorded.registrations for said in problems(registration)] == []
     return recorded
 
 
@@ -51,15 +51,15 @@ def environment(recorded, name="shop-orders"):
 
 def statements(recorded, name="shop-orders-may"):
     policy = json.loads(recorded.named(name).inputs["policy"])
-    return {one["Sid"]: one for one in policy["Statement"]}
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
 
 
 def inputs_by_urn(recorded):
     """Flat: one entry an input, documents opened."""
     return {
-        (one.urn.rpartition("::")[2], one.type.rpartition(":")[2], key): value
-        for one in recorded.registrations
-        for key, value in one.inputs.items()
+        (registration.urn.rpartition("::")[2], registration.type.rpartition(":")[2], key): value
+        for registration in recorded.registrations
+        for key, value in registration.inputs.items()
     }
 
 
@@ -80,7 +80,9 @@ def inputs_by_urn(recorded):
 )
 def test_one_number_changes_these_inputs_and_the_fingerprint(bundle, change, changed):
     """The fingerprint in the environment and in the tags, and nothing else."""
-    before, after = (inputs_by_urn(app_with(bundle, (one, {}))) for one in (Queue("orders"), Queue("orders", **change)))
+    before, after = (
+        inputs_by_urn(app_with(bundle, (queue, {}))) for queue in (Queue("orders"), Queue("orders", **change))
+    )
     assert set(before) == set(after)
     different = {key for key in before if before[key] != after[key] and key[2] != "tags"}
     assert different == changed | {("shop-orders", "Function", "environment")}
@@ -101,7 +103,10 @@ def test_the_order_of_declarations_is_the_users(bundle):
     """A function waits for the queues that it sends to."""
     first = app_with(bundle, (ORDERS, {"uses": [RECEIPTS]}), (RECEIPTS, {}))
     second = app_with(bundle, (RECEIPTS, {}), (ORDERS, {"uses": [RECEIPTS]}))
-    same = [[one for one in each.registrations if one.name != "shop-dashboard"] for each in (first, second)]
+    same = [
+        [registration for registration in each.registrations if registration.name != "shop-dashboard"]
+        for each in (first, second)
+    ]
     assert same[0] == same[1], "all but the dashboard, which has its rows in the user's order"
     assert statements(first)["Send"]["Resource"] == [
         "arn:aws:sqs:eu-west-1:123456789012:shop-orders-dead-letters",
@@ -114,11 +119,11 @@ def test_the_order_of_declarations_is_the_users(bundle):
 def test_queues_may_send_to_each_other_and_to_themselves(bundle):
     """Each is granted."""
     recorded = app_with(bundle, (ORDERS, {"uses": [RECEIPTS, ORDERS]}), (RECEIPTS, {"uses": [ORDERS]}))
-    for name, others in (("orders", ["receipts", "orders"]), ("receipts", ["orders"])):
+    for name, targets in (("orders", ["receipts", "orders"]), ("receipts", ["orders"])):
         sends = statements(recorded, f"shop-{name}-may")["Send"]["Resource"]
-        assert [one.rpartition(":")[2] for one in sends] == [
+        assert [arn.rpartition(":")[2] for arn in sends] == [
             f"shop-{name}-dead-letters",
-            *(f"shop-{one}" for one in others),
+            *(f"shop-{target}" for target in targets),
         ]
 
 
@@ -147,22 +152,30 @@ def test_the_stacks_numbers(bundle):
 
 
 def test_window_and_patterns(bundle):
-    """As the mapping takes them."""
+    """The window and the patterns have the form that the mapping takes."""
     only = [{"body": {"kind": ["order"]}}, {"body": {"kind": ["refund"]}}]
     inputs = app_with(bundle, (ORDERS, {"window": 20, "only": only})).named("shop-orders-mapping").inputs
     assert inputs["maximumBatchingWindowInSeconds"] == 20
-    assert [json.loads(one["pattern"]) for one in inputs["filterCriteria"]["filters"]] == only
+    assert [json.loads(criterion["pattern"]) for criterion in inputs["filterCriteria"]["filters"]] == only
 
 
 def test_what_is_brought_is_read_and_never_made(bundle):
     """Table, queue, dead letters, role and topic."""
     more = {"queue_url": f"{BASE}/theirs", "dead_letters_url": f"{BASE}/dead", "role": "theirs"}
     recorded = app_with(bundle, (ORDERS, more), store="leases", topics={"high": TOPIC})
-    read = {(one.type.rpartition(":")[2], one.inputs["id"]) for one in recorded.registrations if one.read}
+    read = {
+        (registration.type.rpartition(":")[2], registration.inputs["id"])
+        for registration in recorded.registrations
+        if registration.read
+    }
     assert read == {("Table", "leases"), ("Queue", f"{BASE}/theirs"), ("Queue", f"{BASE}/dead"), ("Role", "theirs")}
-    made = {one.type.rpartition(":")[2] for one in recorded.registrations if one.custom and not one.read}
-    assert not made & {"Table", "Queue", "QueuePolicy", "RedrivePolicy", "RedriveAllowPolicy", "Role", "RolePolicy"}
-    assert {one.name for one in recorded.of("aws:sns/topic:Topic")} == {"shop-low", "shop-medium"}
+    created = {
+        registration.type.rpartition(":")[2]
+        for registration in recorded.registrations
+        if registration.custom and not registration.read
+    }
+    assert not created & {"Table", "Queue", "QueuePolicy", "RedrivePolicy", "RedriveAllowPolicy", "Role", "RolePolicy"}
+    assert {registration.name for registration in recorded.of("aws:sns/topic:Topic")} == {"shop-low", "shop-medium"}
     assert recorded.named("shop-orders-alarm-dead-letters").inputs["alarmActions"] == [TOPIC]
     variables = environment(recorded)
     assert variables["PEEKLOCK_ORDERS_URL"] == f"{BASE}/theirs"
@@ -170,21 +183,23 @@ def test_what_is_brought_is_read_and_never_made(bundle):
 
 
 def test_a_queue_that_is_brought_alone(bundle):
-    """Its dead letters are ours and let it redrive; its own policies are whose it is."""
+    """The dead-letter queue is ours and allows redriving; the policies of the queue itself stay with its owner."""
     recorded = app_with(bundle, (ORDERS, {"queue_url": f"{BASE}/theirs"}))
     assert recorded.named("shop-orders-redrive-allow")
     assert not recorded.of("aws:sqs/redrivePolicy:RedrivePolicy")
-    assert [one.name for one in recorded.of("aws:sqs/queuePolicy:QueuePolicy")] == ["shop-orders-dead-letters-tls"]
+    assert [policy.name for policy in recorded.of("aws:sqs/queuePolicy:QueuePolicy")] == [
+        "shop-orders-dead-letters-tls"
+    ]
 
 
 def test_a_key_of_your_own(bundle):
     """Encrypts both queues instead of SQS's own, and may be used by the role."""
     recorded = app_with(bundle, key=KEY)
-    for one in recorded.of(QUEUE):
-        assert one.inputs["kmsMasterKeyId"] == KEY
-        assert "sqsManagedSseEnabled" not in one.inputs
+    for queue in recorded.of(QUEUE):
+        assert queue.inputs["kmsMasterKeyId"] == KEY
+        assert "sqsManagedSseEnabled" not in queue.inputs
     assert statements(recorded)["Key"]["Resource"] == KEY
-    assert all(one.inputs["sqsManagedSseEnabled"] is True for one in app_with(bundle).of(QUEUE))
+    assert all(queue.inputs["sqsManagedSseEnabled"] is True for queue in app_with(bundle).of(QUEUE))
 
 
 def test_a_network_of_your_own(bundle):
@@ -217,15 +232,15 @@ def test_a_producer_and_an_operator_are_granted(bundle):
 
     def made():
         app = App("shop", bundle=bundle, stage=DEV)
-        one = app.consumer(ORDERS, handler="a.b")
-        one.grant_send("web", "web-role")
-        one.grant_redrive("oncall", "oncall-role")
+        consumer = app.consumer(ORDERS, handler="a.b")
+        consumer.grant_send("web", "web-role")
+        consumer.grant_redrive("oncall", "oncall-role")
         app.all()
 
     recorded = run(made)
     assert recorded.named("shop-orders-send-from-web").inputs["role"] == "web-role"
-    (one,) = statements(recorded, "shop-orders-send-from-web").values()
-    assert (one["Action"], one["Resource"].rpartition(":")[2]) == (["sqs:SendMessage"], "shop-orders")
+    (statement,) = statements(recorded, "shop-orders-send-from-web").values()
+    assert (statement["Action"], statement["Resource"].rpartition(":")[2]) == (["sqs:SendMessage"], "shop-orders")
     assert recorded.named("shop-orders-redrive-by-oncall").inputs["role"] == "oncall-role"
     moves = statements(recorded, "shop-orders-redrive-by-oncall")
     assert moves["Redrive"]["Resource"].endswith(":shop-orders-dead-letters")
@@ -237,9 +252,9 @@ def test_with_a_key_a_producer_and_an_operator_may_use_it(bundle):
 
     def made():
         app = App("shop", bundle=bundle, stage=DEV, key=KEY)
-        one = app.consumer(ORDERS, handler="a.b")
-        one.grant_send("web", "web-role")
-        one.grant_redrive("oncall", "oncall-role")
+        consumer = app.consumer(ORDERS, handler="a.b")
+        consumer.grant_send("web", "web-role")
+        consumer.grant_redrive("oncall", "oncall-role")
         app.all()
 
     recorded = run(made)
@@ -250,20 +265,22 @@ def test_with_a_key_a_producer_and_an_operator_may_use_it(bundle):
 def test_a_transform_has_the_last_word(bundle):
     """On every resource below the app."""
 
-    def longer(given):
-        if given.type_ == QUEUE:
-            return pulumi.ResourceTransformationResult({**given.props, "max_message_size": 1024}, given.opts)
+    def longer(resource_args):
+        if resource_args.type_ == QUEUE:
+            return pulumi.ResourceTransformationResult(
+                {**resource_args.props, "max_message_size": 1024}, resource_args.opts
+            )
         return None
 
-    assert {one.inputs["maxMessageSize"] for one in app_with(bundle, transform=longer).of(QUEUE)} == {1024}
+    assert {queue.inputs["maxMessageSize"] for queue in app_with(bundle, transform=longer).of(QUEUE)} == {1024}
 
 
 def test_options_of_a_consumer(bundle):
     """Merged with ours: it stays a child of the app."""
     opts = pulumi.ResourceOptions(aliases=[pulumi.Alias(name="old")])
-    one = app_with(bundle, (ORDERS, {"opts": opts})).named("shop-orders", "peeklock:aws:Consumer")
-    assert one.aliases
-    assert one.parent.endswith("peeklock:aws:App::shop")
+    component = app_with(bundle, (ORDERS, {"opts": opts})).named("shop-orders", "peeklock:aws:Consumer")
+    assert component.aliases
+    assert component.parent.endswith("peeklock:aws:App::shop")
 
 
 @pytest.mark.parametrize(

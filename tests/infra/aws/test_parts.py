@@ -50,21 +50,21 @@ def test_a_bundle_over_50_mb_goes_to_a_bucket(tmp_path, monkeypatch, size, uploa
 def test_a_consumer_may_what_it_does(more, granted):
     """Each on one thing, or on the queues that it sends to."""
     policy = json.loads(identity.document(identity.grants(arns(**more))))
-    assert {one["Sid"]: one["Resource"] for one in policy["Statement"]} == granted
-    assert {one["Effect"] for one in policy["Statement"]} == {"Allow"}
+    assert {statement["Sid"]: statement["Resource"] for statement in policy["Statement"]} == granted
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
 
 
 def test_no_wildcard_but_the_listed_ones():
     """X-Ray and network interfaces have no resource to name; no action is a pattern."""
-    for one in identity.grants(arns(sends=("R",), key=KEY, network=True)):
-        assert not any("*" in action for action in one.actions)
-        assert ("*" in one.on) == (set(one.actions) <= identity.ANYWHERE)
+    for grant in identity.grants(arns(sends=("R",), key=KEY, network=True)):
+        assert not any("*" in action for action in grant.actions)
+        assert ("*" in grant.on) == (set(grant.actions) <= identity.ANYWHERE)
 
 
 def test_a_producer_may_send():
     """And encrypt, where the queue has a key."""
-    assert [one.actions for one in identity.send_grants("Q")] == [("sqs:SendMessage",)]
-    assert [one.on for one in identity.send_grants("Q", KEY)] == [("Q",), (KEY,)]
+    assert [grant.actions for grant in identity.send_grants("Q")] == [("sqs:SendMessage",)]
+    assert [grant.on for grant in identity.send_grants("Q", KEY)] == [("Q",), (KEY,)]
 
 
 def test_a_person_may_redrive():
@@ -115,19 +115,23 @@ def test_the_documents_of_queues():
     ],
 )
 def test_an_alarm(name, severity, expression, threshold, metrics, failing, periods):
-    """What is measured, and from when on it rings."""
-    (one,) = [each for each in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if each.name == name]
-    assert (one.severity, one.signal.expression, one.threshold) == (severity, expression, threshold)
-    assert [each.name.removeprefix("ApproximateNumberOfMessages") for each in one.signal.metrics] == metrics
-    assert (one.signal.failing, one.signal.periods) == (failing, periods)
+    """Each alarm has its metrics and its threshold."""
+    (alarm,) = [each for each in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if each.name == name]
+    assert (alarm.severity, alarm.signal.expression, alarm.threshold) == (severity, expression, threshold)
+    assert [each.name.removeprefix("ApproximateNumberOfMessages") for each in alarm.signal.metrics] == metrics
+    assert (alarm.signal.failing, alarm.signal.periods) == (failing, periods)
 
 
 def test_where_the_metrics_are():
     """Statistics, periods in seconds, and whole sets of dimensions."""
-    found = {
-        metric.name: metric for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for metric in one.signal.metrics
+    metrics_by_name = {
+        metric.name: metric
+        for alarm in alarms(ORDERS, SETTINGS, Thresholds(), NAMES)
+        for metric in alarm.signal.metrics
     }
-    age, failed, busy = (found[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions"))
+    age, failed, busy = (
+        metrics_by_name[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions")
+    )
     assert (age.namespace, age.statistic, age.period, age.dimensions) == (
         "AWS/SQS",
         "Maximum",
@@ -137,7 +141,7 @@ def test_where_the_metrics_are():
     assert (failed.namespace, failed.statistic, failed.period) == ("Peeklock", "Sum", 300)
     assert failed.dimensions == {"service": "shop", "queue": "orders", "platform": "sqs"}
     assert (busy.namespace, busy.statistic, busy.dimensions) == ("AWS/Lambda", "Maximum", {"FunctionName": "f-1"})
-    dead_letters = [one for one in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if one.name == "dead-letters"]
+    dead_letters = [alarm for alarm in alarms(ORDERS, SETTINGS, Thresholds(), NAMES) if alarm.name == "dead-letters"]
     assert {metric.dimensions["QueueName"] for metric in dead_letters[0].signal.metrics} == {"l-1"}
 
 
@@ -145,26 +149,26 @@ def test_every_name_in_an_expression_is_a_metric():
     """And lower case, as CloudWatch wants it."""
     import re
 
-    for one in alarms(ORDERS, SETTINGS, Thresholds(length=10**6), NAMES):
-        used = set(re.findall(r"[a-z]\w*", one.signal.expression))
-        assert used in (set(), {metric.id for metric in one.signal.metrics})
-        assert len(one.signal.metrics) == 1 or one.signal.expression
-        assert len({metric.period for metric in one.signal.metrics}) == 1
+    for alarm in alarms(ORDERS, SETTINGS, Thresholds(length=10**6), NAMES):
+        used = set(re.findall(r"[a-z]\w*", alarm.signal.expression))
+        assert used in (set(), {metric.id for metric in alarm.signal.metrics})
+        assert len(alarm.signal.metrics) == 1 or alarm.signal.expression
+        assert len({metric.period for metric in alarm.signal.metrics}) == 1
 
 
 @pytest.mark.parametrize(("length", "there"), [(96_000, False), (96_001, True)])
 def test_a_long_queue_has_a_seventh(length, there):
     """Where its length would tell too late that SQS gives out no more."""
-    found = {one.name: one.threshold for one in alarms(ORDERS, SETTINGS, Thresholds(length=length), NAMES)}
-    assert ("inflight" in found) is there
-    assert found.get("inflight", 96_000) == 96_000
+    thresholds = {alarm.name: alarm.threshold for alarm in alarms(ORDERS, SETTINGS, Thresholds(length=length), NAMES)}
+    assert ("inflight" in thresholds) is there
+    assert thresholds.get("inflight", 96_000) == 96_000
 
 
 def test_two_instances_can_be_busy_enough():
     """All of them are the threshold or more, whatever the share."""
     for share in (90, 100):
-        found = alarms(ORDERS, compute(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
-        (busy,) = [one for one in found if one.name == "utilisation"]
+        all_alarms = alarms(ORDERS, compute(ORDERS, Capacity(instances=2)), Thresholds(utilisation=share), NAMES)
+        (busy,) = [alarm for alarm in all_alarms if alarm.name == "utilisation"]
         assert busy.signal.or_equal
         assert busy.threshold <= 2
 
@@ -185,7 +189,7 @@ def test_an_alarm_that_could_never_ring(thresholds, fix):
 
 def test_the_environment_of_a_function():
     """All that the binding reads, and what Powertools does."""
-    made = environment(
+    variables = environment(
         "shop",
         ORDERS,
         url="u",
@@ -196,7 +200,7 @@ def test_the_environment_of_a_function():
         variables={"CURRENCY": "EUR"},
         secrets={"GATEWAY_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/gateway"},
     )
-    assert made == {
+    assert variables == {
         "CURRENCY": "EUR",
         "PEEKLOCK_SECRET_GATEWAY_KEY": "arn:aws:ssm:eu-west-1:123456789012:parameter/gateway",
         "PEEKLOCK_STORE": "dynamodb://t",
@@ -212,11 +216,11 @@ def test_the_environment_of_a_function():
 
 def test_links():
     """The console reads the name of a log group twice."""
-    made = links("eu-west-1", queue="https://q/1", dead_letters="https://q/2", function="f", logs="/a b")
-    assert made["queue"].endswith("/sqs/v3/home?region=eu-west-1#/queues/https%3A%2F%2Fq%2F1")
-    assert made["dead_letters"].endswith("#/queues/https%3A%2F%2Fq%2F2")
-    assert made["function"].endswith("/lambda/home?region=eu-west-1#/functions/f")
-    assert made["logs"].endswith("#logsV2:log-groups/log-group/$252Fa$2520b")
+    addresses = links("eu-west-1", queue="https://q/1", dead_letters="https://q/2", function="f", logs="/a b")
+    assert addresses["queue"].endswith("/sqs/v3/home?region=eu-west-1#/queues/https%3A%2F%2Fq%2F1")
+    assert addresses["dead_letters"].endswith("#/queues/https%3A%2F%2Fq%2F2")
+    assert addresses["function"].endswith("/lambda/home?region=eu-west-1#/functions/f")
+    assert addresses["logs"].endswith("#logsV2:log-groups/log-group/$252Fa$2520b")
     assert dashboard_link("eu-west-1", "shop-dev").endswith("#dashboards/dashboard/shop-dev")
 
 
@@ -240,7 +244,7 @@ def test_names_fit(queue, fits):
 
 @pytest.mark.parametrize(("seconds", "fits"), [(None, True), (305, True), (304, False)])
 def test_a_queue_that_is_brought_holds_long_enough(seconds, fits):
-    """As far as it is known."""
+    """The visibility timeout is checked where it is known."""
     if fits:
         check_visibility(ORDERS, SETTINGS, seconds)
         return
@@ -254,9 +258,9 @@ def test_the_dashboard_draws_what_rings():
     """Four rows of six charts at most fit on a screen: one row a consumer, without overlap."""
     rows = {name: alarms(ORDERS, SETTINGS, Thresholds(), NAMES) for name in ("orders", "receipts")}
     widgets = dashboard.body("eu-west-1", rows)["widgets"]
-    corners = {(one["x"], one["y"]) for one in widgets}
+    corners = {(widget["x"], widget["y"]) for widget in widgets}
     assert len(corners) == len(widgets) == 12
-    assert max(one["x"] + one["width"] for one in widgets) == 24
+    assert max(widget["x"] + widget["width"] for widget in widgets) == 24
     assert widgets[0]["properties"]["title"] == "orders: messages and dead letters"
     assert widgets[0]["properties"]["metrics"][0] == [
         "AWS/SQS",
@@ -265,5 +269,5 @@ def test_the_dashboard_draws_what_rings():
         "q-1",
         {"stat": "Maximum", "period": 60},
     ]
-    drawn = {line[1] for one in widgets for line in one["properties"]["metrics"]}
-    assert drawn == {metric.name for one in rows["orders"] for metric in one.signal.metrics}
+    drawn = {line[1] for widget in widgets for line in widget["properties"]["metrics"]}
+    assert drawn == {metric.name for alarm in rows["orders"] for metric in alarm.signal.metrics}

@@ -35,28 +35,28 @@ def recorded(stack, tmp_path_factory):
 
 def test_the_sdk_knows_every_key_and_type(recorded):
     """Nested ones included."""
-    assert [said for one in recorded.registrations for said in problems(one)] == []
+    assert [said for registration in recorded.registrations for said in problems(registration)] == []
 
 
 def test_aws_would_take_it(recorded):
-    """By its own schemas."""
+    """AWS's own schemas accept the program."""
     assert findings(recorded) == []
 
 
 def test_everything_is_a_child_of_its_component(recorded):
     """Consumers of the app, and resources of either."""
-    components = {one.urn for one in recorded.registrations if not one.custom}
-    for one in recorded.registrations:
-        assert one.parent in components or one.type == "peeklock:aws:App", one.name
-        assert one.name.startswith("shop")
+    components = {registration.urn for registration in recorded.registrations if not registration.custom}
+    for registration in recorded.registrations:
+        assert registration.parent in components or registration.type == "peeklock:aws:App", registration.name
+        assert registration.name.startswith("shop")
 
 
 def test_what_holds_data_is_kept(recorded, stack):
     """Protected, and left when the stack is destroyed; in dev neither."""
     keeps = stack != "dev"
-    for one in without_protectors(recorded):
-        expected = (True, True) if keeps and one.type in DATA else (False, False)
-        assert (one.protect, one.retain_on_delete) == expected, one.name
+    for registration in without_protectors(recorded):
+        expected = (True, True) if keeps and registration.type in DATA else (False, False)
+        assert (registration.protect, registration.retain_on_delete) == expected, registration.name
     table = recorded.named("shop-store").inputs
     assert table["deletionProtectionEnabled"] is keeps
     assert table["pointInTimeRecovery"] == {"enabled": keeps}
@@ -109,24 +109,26 @@ def test_a_queue_has_its_dead_letters(recorded):
 def test_every_consumer_has_its_alarms(recorded):
     """The six and the function's own errors; each tells the topic of its severity, also when it is over."""
     for name in CONSUMERS:
-        alarms = [one for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in one.name]
-        assert {one.name.partition("-alarm-")[2] for one in alarms} == {
+        alarms = [
+            alarm for alarm in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in alarm.name
+        ]
+        assert {alarm.name.partition("-alarm-")[2] for alarm in alarms} == {
             *("length", "failures", "latency", "utilisation", "dead-letters", "age"),
             "errors",
         }
-        for one in alarms:
-            severity = one.inputs["tags"]["severity"]
-            assert one.inputs["alarmActions"] == one.inputs["okActions"]
-            assert one.inputs["alarmActions"][0].endswith(f":shop-{severity}")
-            assert one.inputs["treatMissingData"] == "notBreaching"
+        for alarm in alarms:
+            severity = alarm.inputs["tags"]["severity"]
+            assert alarm.inputs["alarmActions"] == alarm.inputs["okActions"]
+            assert alarm.inputs["alarmActions"][0].endswith(f":shop-{severity}")
+            assert alarm.inputs["treatMissingData"] == "notBreaching"
 
 
 def test_alarms_watch_what_is_there(recorded):
     """Every dimension is the name of a queue, of dead letters or of a function of the stack, or is the app's own."""
-    for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
-        consumer = one.name.split("-")[1]
-        watched = [query["metric"] for query in one.inputs.get("metricQueries", ()) if "metric" in query]
-        for metric in watched or [one.inputs]:
+    for alarm in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm"):
+        consumer = alarm.name.split("-")[1]
+        watched = [query["metric"] for query in alarm.inputs.get("metricQueries", ()) if "metric" in query]
+        for metric in watched or [alarm.inputs]:
             dimensions = metric["dimensions"]
             names = {recorded.named(f"shop-{consumer}", QUEUE).name, f"shop-{consumer}-dead-letters"}
             assert dimensions.get("QueueName", f"shop-{consumer}") in names
@@ -136,16 +138,16 @@ def test_alarms_watch_what_is_there(recorded):
 
 def test_everything_that_takes_tags_has_them(recorded):
     """With the contract's fingerprint, where a consumer is behind it."""
-    for one in recorded.registrations:
-        if "tags" in one.inputs:
-            tags = one.inputs["tags"]
-            assert (tags["app"], tags["stack"]) == ("shop", one.urn.split(":")[2])
-            assert ("fingerprint" in tags) == ("$peeklock:aws:Consumer$" in one.urn)
+    for registration in recorded.registrations:
+        if "tags" in registration.inputs:
+            tags = registration.inputs["tags"]
+            assert (tags["app"], tags["stack"]) == ("shop", registration.urn.split(":")[2])
+            assert ("fingerprint" in tags) == ("$peeklock:aws:Consumer$" in registration.urn)
     assert recorded.named("shop-orders", FUNCTION).inputs["tags"]["fingerprint"] == ORDERS.fingerprint
 
 
 def test_the_environment(recorded):
-    """Of the function of orders, which sends receipts, and of a producer."""
+    """The function of orders, which sends receipts, and a producer have these variables."""
     base = "https://sqs.eu-west-1.amazonaws.com/123456789012/"
     variables = recorded.named("shop-orders", FUNCTION).inputs["environment"]["variables"]
     urls = {"PEEKLOCK_ORDERS_URL": f"{base}shop-orders", "PEEKLOCK_RECEIPTS_URL": f"{base}shop-receipts"}
@@ -164,8 +166,8 @@ def test_the_environment(recorded):
 def test_outputs(recorded):
     """An object a consumer, what producers need, and the dashboard's page."""
     assert set(recorded.outputs) == {"orders", "receipts", "environment", "dashboard"}
-    told = recorded.outputs["orders"]
-    assert set(told) == {
+    outputs = recorded.outputs["orders"]
+    assert set(outputs) == {
         "queue",
         "dead_letters",
         "resource",
@@ -176,13 +178,16 @@ def test_outputs(recorded):
         "links",
         "environment",
     }
-    assert (told["function"], told["store"]) == ("shop-orders", "dynamodb://shop-store")
-    assert told["identity"] == "arn:aws:iam::123456789012:role/shop-orders-role"
+    assert (outputs["function"], outputs["store"]) == ("shop-orders", "dynamodb://shop-store")
+    assert outputs["identity"] == "arn:aws:iam::123456789012:role/shop-orders-role"
 
 
 def test_who_is_told(recorded, stack):
-    """By e-mail in prod; elsewhere the alarms only show."""
-    mails = {one.name: one.inputs["endpoint"] for one in recorded.of("aws:sns/topicSubscription:TopicSubscription")}
+    """Alarms send e-mail in prod; elsewhere they only show."""
+    mails = {
+        subscription.name: subscription.inputs["endpoint"]
+        for subscription in recorded.of("aws:sns/topicSubscription:TopicSubscription")
+    }
     assert mails.get("shop-high-mail") == ("oncall@example.com" if stack == "prod" else None)
     assert len(mails) == (3 if stack == "prod" else 0)
 
@@ -190,14 +195,14 @@ def test_who_is_told(recorded, stack):
 def snapshot(recorded) -> str:
     """For people: by URN, in the order of the alphabet; documents opened, archives by their name."""
     shown = {
-        one.urn: {
-            "inputs": {key: opened(value) for key, value in one.inputs.items()},
-            "parent": one.parent.rpartition("::")[2],
-            "protect": one.protect,
-            "retainOnDelete": one.retain_on_delete,
-            "dependencies": [urn.split("::", 2)[2].rpartition("$")[2] for urn in one.dependencies],
+        registration.urn: {
+            "inputs": {key: opened(value) for key, value in registration.inputs.items()},
+            "parent": registration.parent.rpartition("::")[2],
+            "protect": registration.protect,
+            "retainOnDelete": registration.retain_on_delete,
+            "dependencies": [urn.split("::", 2)[2].rpartition("$")[2] for urn in registration.dependencies],
         }
-        for one in recorded.registrations
+        for registration in recorded.registrations
     }
     return json.dumps({"resources": shown, "outputs": recorded.outputs}, indent=1, sort_keys=True, default=str) + "\n"
 
@@ -218,8 +223,8 @@ def test_the_snapshot_is_as_it_was(recorded, stack):
 def test_a_first_preview_knows_nothing_and_runs(stack, tmp_path):
     """Outputs are unknown then, and the same resources are asked for."""
     previewed = program("aws", tmp_path, stack, preview=True)
-    known = json.loads((GOLDEN / f"{stack}.json").read_text(encoding="utf-8"))["resources"]
-    assert {one.urn for one in previewed.registrations} == set(known)
+    expected = json.loads((GOLDEN / f"{stack}.json").read_text(encoding="utf-8"))["resources"]
+    assert {registration.urn for registration in previewed.registrations} == set(expected)
 
 
 def test_no_stack_file_holds_a_secret():

@@ -1,4 +1,4 @@
-"""What the code really does, against what the infrastructure expects of it: metrics that alarms watch, calls that a role
+"""Behaviour of the code against what the infrastructure expects of it: metrics that alarms watch, calls that a role
 permits."""
 
 from __future__ import annotations
@@ -45,17 +45,18 @@ def quiet(payload: dict) -> None:
 
 def written(capsys) -> set[tuple[str, str, tuple[tuple[str, str], ...]]]:
     """Namespace, name and dimensions of each metric that went to standard output."""
-    found = set()
+    metrics = set()
     for line in map(json.loads, capsys.readouterr().out.splitlines()):
         for directive in line["_aws"]["CloudWatchMetrics"]:
             for names in directive["Dimensions"]:
                 dimensions = tuple(sorted((name, line[name]) for name in names))
-                found |= {(directive["Namespace"], one["Name"], dimensions) for one in directive["Metrics"]}
-    return found
+                metrics |= {(directive["Namespace"], metric["Name"], dimensions) for metric in directive["Metrics"]}
+    return metrics
 
 
 def test_alarms_watch_the_metrics_that_are_written(capsys):
-    """By a function in the environment that the program gives it, whose handler says `Metrics()` and no more."""
+    """The metrics come from a function in the environment that the program gives it, whose handler says `Metrics()` and
+    no more."""
     variables = told(
         "shop",
         QUEUE,
@@ -75,8 +76,8 @@ def test_alarms_watch_the_metrics_that_are_written(capsys):
     names = Names(app="shop", queue="q", dead_letters="l", function="f")
     watched = {
         (metric.namespace, metric.name, tuple(sorted(metric.dimensions.items())))
-        for one in alarms(QUEUE, compute(QUEUE, Capacity()), Thresholds(), names)
-        for metric in one.signal.metrics
+        for alarm in alarms(QUEUE, compute(QUEUE, Capacity()), Thresholds(), names)
+        for metric in alarm.signal.metrics
         if metric.namespace == "Peeklock"
     }
     assert len(watched) == 3
@@ -134,9 +135,9 @@ def test_a_role_permits_what_the_function_does(aws):
     )
     permitted = {
         (action, on.rpartition("/" if "/" in on else ":")[2])
-        for one in identity.grants(arns)
-        for action in one.actions
-        for on in one.on
+        for grant in identity.grants(arns)
+        for action in grant.actions
+        for on in grant.on
     }
     assert aws.asked <= permitted
     assert {action for action, _ in aws.asked} == {

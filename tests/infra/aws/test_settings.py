@@ -92,7 +92,7 @@ def test_what_cannot_be_names_the_number(queue, capacity, window, fix):
     ],
 )
 def test_each_fix_that_is_named_is_one(queue, capacity, window):
-    """Of the refusals above."""
+    """Each fix that a refusal above names is accepted."""
     compute(queue, capacity, window=window)
 
 

@@ -1,4 +1,4 @@
-"""What a team's own program adds: variables, secrets, grants, sources, resources of other programs, versions."""
+"""Additions of a team's own program: variables, secrets, grants, sources, resources of other programs, versions."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def test_layers_tags_and_a_boundary(bundle):
     recorded = app_with(bundle, (ORDERS, consumer), (RECEIPTS, {}), tags={"cost": "42"}, permissions_boundary=boundary)
     assert recorded.named("shop-orders", FUNCTION).inputs["layers"] == [layer]
     assert recorded.named("shop-orders-role").inputs["permissionsBoundary"] == boundary
-    tagged = [one for one in recorded.registrations if "tags" in one.inputs]
-    assert {one.inputs["tags"]["cost"] for one in tagged} == {"42"}
+    tagged = [registration for registration in recorded.registrations if "tags" in registration.inputs]
+    assert {registration.inputs["tags"]["cost"] for registration in tagged} == {"42"}
     assert recorded.named("shop-orders", QUEUE).inputs["tags"]["team"] == "payments"
     assert "team" not in recorded.named("shop-receipts", QUEUE).inputs["tags"]
 
@@ -97,8 +97,8 @@ def test_a_key_encrypts_all_that_is_stored(bundle):
     assert recorded.named("shop-store").inputs["serverSideEncryption"] == {"enabled": True, "kmsKeyArn": KEY}
     assert recorded.named("shop-orders-logs").inputs["kmsKeyId"] == KEY
     assert recorded.named("shop-orders", FUNCTION).inputs["kmsKeyArn"] == KEY
-    assert {one.inputs["kmsMasterKeyId"] for one in recorded.of("aws:sns/topic:Topic")} == {KEY}
-    assert {one.inputs["kmsMasterKeyId"] for one in recorded.of(QUEUE)} == {KEY}
+    assert {topic.inputs["kmsMasterKeyId"] for topic in recorded.of("aws:sns/topic:Topic")} == {KEY}
+    assert {queue.inputs["kmsMasterKeyId"] for queue in recorded.of(QUEUE)} == {KEY}
 
 
 def test_the_mapping_names_an_alias_of_a_published_version(bundle):
@@ -139,14 +139,17 @@ def test_other_services_send_to_the_queue_under_one_policy(bundle):
     assert len(recorded.of(POLICY)) == 2  # the other one is that of the dead letters
     tls, *accepted = json.loads(recorded.named("shop-orders-tls").inputs["policy"])["Statement"]
     assert (tls["Sid"], tls["Effect"]) == ("OnlyTls", "Deny")
-    assert [(one["Principal"]["Service"], one["Condition"]["ArnEquals"]["aws:SourceArn"]) for one in accepted] == [
+    assert [
+        (statement["Principal"]["Service"], statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+        for statement in accepted
+    ] == [
         ("sns.amazonaws.com", TOPIC),
         ("events.amazonaws.com", RULE),
         ("s3.amazonaws.com", BUCKET),
     ]
     assert accepted[2]["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
-    assert {one["Action"] for one in accepted} == {"sqs:SendMessage"}
-    assert [message for one in recorded.registrations for message in problems(one)] == []
+    assert {statement["Action"] for statement in accepted} == {"sqs:SendMessage"}
+    assert [message for registration in recorded.registrations for message in problems(registration)] == []
 
 
 @pytest.mark.parametrize(
@@ -212,8 +215,8 @@ def test_arguments_may_be_outputs_of_the_same_program(bundle):
         app.all()
 
     recorded = run(program)
-    assert [message for one in recorded.registrations for message in problems(one)] == []
-    read = {one.inputs["id"] for one in recorded.registrations if one.read}
+    assert [message for registration in recorded.registrations for message in problems(registration)] == []
+    read = {registration.inputs["id"] for registration in recorded.registrations if registration.read}
     assert read == {"theirs", f"{BASE}/theirs", f"{BASE}/dead", "/shop/orders"}
     key = ARN("kms", "key/ours")
     assert statements(recorded, "shop-receipts-may")["Key"]["Resource"] == key
@@ -285,7 +288,7 @@ def test_grants_to_an_existing_role_are_its_owners(bundle):
 
 
 def test_a_queue_of_another_app_may_be_used(bundle):
-    """By the output object of its consumer, from a stack reference or from the same program."""
+    """The queue is named by the output object of its consumer, from a stack reference or from the same program."""
     outputs = {"queue": f"{BASE}/billing-invoices", "resource": ARN("sqs", "billing-invoices")}
 
     def program():
