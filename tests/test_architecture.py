@@ -262,18 +262,15 @@ def test_variables_say_what_they_hold():
     assert [f"{name}:{line}" for name, tree in modules().items() for line in empty_names(tree)] == []
 
 
-STILL_EMPTY = ("dev", "emulators", "infra", "mutants", "sdk")
-"""Folders of tests whose variables do not all say what they hold."""
-
-
-def test_variables_of_tests_say_what_they_hold():
-    """In each folder that is not excepted, and in the modules beside the folders."""
+def test_names_and_docstrings_of_tests():
+    """The same two rules hold in tests."""
     tests = ROOT / "tests"
-    files = [path for path in tests.rglob("*.py") if path.relative_to(tests).parts[0] not in STILL_EMPTY]
-    assert {"core", "platforms", "stores", "test_architecture.py"} <= {
+    files = sorted(tests.rglob("*.py"))
+    assert {"core", "emulators", "infra", "test_architecture.py"} <= {
         path.relative_to(tests).parts[0] for path in files
     }
     assert [f"{path}:{line}" for path in files for line in empty_names(nodes(path))] == []
+    assert [f"{path}: {text[:60]}" for path in files for text in docstrings(nodes(path)) if RIDDLES.match(text)] == []
 
 
 def test_the_map_is_true():

@@ -62,9 +62,9 @@ def code(call, **parameters):
 
 
 def test_back_to_where_they_came_from(queues):
-    """As new messages, with their attributes, and never received."""
+    """They arrive as new messages, with their attributes, and were never received."""
     queues.give_up("a", "b", MessageAttributes={"n": {"DataType": "String", "StringValue": "1"}})
-    before = {one["MessageId"]: one for one in queues.receive(queues.dead_letters)}
+    before = {message["MessageId"]: message for message in queues.receive(queues.dead_letters)}
     assert len(before) == 2
     for message in before.values():
         queues.sqs.change_message_visibility(
@@ -78,10 +78,10 @@ def test_back_to_where_they_came_from(queues):
     assert "TaskHandle" not in task
     assert queues.receive(queues.dead_letters) == []
     messages = queues.receive(queues.orders)
-    assert sorted(one["Body"] for one in messages) == ["a", "b"]
-    assert not before.keys() & {one["MessageId"] for one in messages}
-    assert {one["Attributes"]["ApproximateReceiveCount"] for one in messages} == {"1"}
-    assert {one["MessageAttributes"]["n"]["StringValue"] for one in messages} == {"1"}
+    assert sorted(received["Body"] for received in messages) == ["a", "b"]
+    assert not before.keys() & {received["MessageId"] for received in messages}
+    assert {received["Attributes"]["ApproximateReceiveCount"] for received in messages} == {"1"}
+    assert {received["MessageAttributes"]["n"]["StringValue"] for received in messages} == {"1"}
 
 
 def test_dead_letters_under_a_lock_stay(queues):
@@ -101,7 +101,7 @@ def test_to_another_queue(queues, server):
     task = queues.task(DestinationArn=queues.arn_of(other), MaxNumberOfMessagesPerSecond=500)
     assert task["Status"] == "COMPLETED"
     assert (task["DestinationArn"], task["MaxNumberOfMessagesPerSecond"]) == (queues.arn_of(other), 500)
-    assert sorted(one["Body"] for one in queues.receive(other)) == ["a", "sent"]
+    assert sorted(message["Body"] for message in queues.receive(other)) == ["a", "sent"]
 
 
 def test_a_message_that_was_sent_there_has_no_queue_to_go_back_to(queues):
@@ -110,7 +110,7 @@ def test_a_message_that_was_sent_there_has_no_queue_to_go_back_to(queues):
     task = queues.task()
     assert (task["Status"], task["FailureReason"]) == ("FAILED", "CouldNotDetermineMessageSource")
     assert (task["ApproximateNumberOfMessagesMoved"], task["ApproximateNumberOfMessagesToMove"]) == (0, 1)
-    assert [one["Body"] for one in queues.receive(queues.dead_letters)] == ["sent"]
+    assert [message["Body"] for message in queues.receive(queues.dead_letters)] == ["sent"]
 
 
 def test_a_queue_that_is_gone_is_no_source(queues):
@@ -129,7 +129,7 @@ def test_groups_keep_their_order(server):
         queues.give_up(str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
     assert queues.task()["ApproximateNumberOfMessagesMoved"] == 3
     messages = queues.receive(queues.orders)
-    assert [(one["Body"], one["Attributes"]["MessageGroupId"]) for one in messages] == [
+    assert [(message["Body"], message["Attributes"]["MessageGroupId"]) for message in messages] == [
         ("0", "g"),
         ("1", "g"),
         ("2", "g"),
@@ -141,7 +141,7 @@ def test_the_last_tasks_come_first(queues):
         queues.sqs.start_message_move_task(SourceArn=queues.arn, MaxNumberOfMessagesPerSecond=rate)
     for count in (1, 2, 10):
         tasks = queues.sqs.list_message_move_tasks(SourceArn=queues.arn, MaxResults=count)["Results"]
-        assert [one["MaxNumberOfMessagesPerSecond"] for one in tasks] == [3, 2, 1][:count]
+        assert [task["MaxNumberOfMessagesPerSecond"] for task in tasks] == [3, 2, 1][:count]
 
 
 def test_what_is_refused(queues, server):

@@ -1,4 +1,4 @@
-"""What SQS refuses and moto by itself accepts, with the error codes of SQS."""
+"""Requests that SQS refuses and moto by itself accepts, with the error codes of SQS."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_message_that_is_sent(server, url, message):
 
 
 def test_the_limit_of_the_queue_counts_the_attributes(server):
-    """Of a message alone, and of each in a batch."""
+    """The attributes count for a message alone, and for each in a batch."""
     url = server.queue(f"q-{secrets.token_hex(6)}", MaximumMessageSize=1024)
     fits, large = ({"MessageBody": "x" * size, "MessageAttributes": {"a": text()}} for size in (1016, 1017))
     assert server.client.send_message(QueueUrl=url, **fits)["MessageId"]
@@ -109,13 +109,13 @@ def test_a_batch_fails_by_its_entries(server, url):
     bad = {"Id": "bad", "MessageBody": "a\x07"}
     late = {"Id": "late", "MessageBody": "x", "DelaySeconds": 901}
     answer = server.client.send_message_batch(QueueUrl=url, Entries=[bad, {"Id": "good", "MessageBody": "x"}, late])
-    assert [one["Id"] for one in answer["Successful"]] == ["good"]
-    assert {one["Id"]: one["Code"] for one in answer["Failed"]} == {
+    assert [entry["Id"] for entry in answer["Successful"]] == ["good"]
+    assert {entry["Id"]: entry["Code"] for entry in answer["Failed"]} == {
         "bad": "InvalidMessageContents",
         "late": "InvalidParameterValue",
     }
     answer = server.client.send_message_batch(QueueUrl=url, Entries=[bad])
-    assert [one["Code"] for one in answer["Failed"]] == ["InvalidMessageContents"]
+    assert [entry["Code"] for entry in answer["Failed"]] == ["InvalidMessageContents"]
     assert not answer.get("Successful")
     entries = [bad, {"Id": "good", "MessageBody": "x"}]
     assert code(server.client.send_message_batch, QueueUrl=url + "-x", Entries=entries).endswith("NonExistentQueue")

@@ -41,18 +41,18 @@ def test_nothing_is_lost_between_requests_at_once(server):
     def consume() -> None:
         sqs = client(server.endpoint_url, REGION)
         while not full.is_set():
-            told = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-            for one in told.get("Messages", ()):
-                seen.add(one["Body"])
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            response = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+            for message in response.get("Messages", ()):
+                seen.add(message["Body"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
             if len(seen) == count:
                 full.set()
         sqs.close()
 
     with ThreadPoolExecutor(4) as pool:
         ended = [pool.submit(produce, 0), pool.submit(produce, 1), pool.submit(consume), pool.submit(consume)]
-        for one in ended:
-            one.result(60)
+        for future in ended:
+            future.result(60)
     assert len(seen) == count
 
 
@@ -81,13 +81,13 @@ def test_a_long_poll_sees_a_lock_end(server):
 
 
 def test_a_group_whose_locks_end_together_keeps_its_order(server):
-    """Its first message comes first; from moto by itself, its last one."""
+    """The group's first message comes first; from moto by itself, its last one."""
     url = server.queue(name() + ".fifo", VisibilityTimeout=1)
     for n in range(3):
         server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
     for _ in range(2):
-        told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
-        assert [one["Body"] for one in told["Messages"]] == ["0", "1", "2"]
+        response = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)
+        assert [message["Body"] for message in response["Messages"]] == ["0", "1", "2"]
 
 
 def test_locks_that_end_while_a_receive_looks_hold_their_group(server, monkeypatch):
@@ -106,22 +106,22 @@ def test_locks_that_end_while_a_receive_looks_hold_their_group(server, monkeypat
 
     monkeypatch.setattr(sqs_server, "_recount_locks", late)
     again = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
-    assert [one["Body"] for one in again] == ["0", "1", "2"]
+    assert [message["Body"] for message in again] == ["0", "1", "2"]
 
 
 def test_a_lock_that_was_ended_and_set_anew_holds_its_group(server):
-    """As when a function that has lost the lock of a group's first message asks for its delay; moto by itself lends the
+    """A function that has lost the lock of a group's first message asks for its delay; moto by itself then delivers the
     second."""
     url = server.queue(name() + ".fifo", VisibilityTimeout=30)
     for n in range(2):
         server.client.send_message(QueueUrl=url, MessageBody=str(n), MessageGroupId="g", MessageDeduplicationId=str(n))
-    told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    messages = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
     for n, seconds in ((0, 0), (0, 1), (1, 0)):
-        handle = told[n]["ReceiptHandle"]
+        handle = messages[n]["ReceiptHandle"]
         server.client.change_message_visibility(QueueUrl=url, ReceiptHandle=handle, VisibilityTimeout=seconds)
     assert "Messages" not in server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
-    told = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
-    assert [one["Body"] for one in told] == ["0", "1"]
+    messages = server.client.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=10)["Messages"]
+    assert [message["Body"] for message in messages] == ["0", "1"]
 
 
 def test_it_ends_and_starts_again():
@@ -134,16 +134,16 @@ def test_it_ends_and_starts_again():
         server.stop()
         with pytest.raises(ConfigError, match=r"start\(\) it"):
             assert server.endpoint_url
-    assert not [one for one in set(threading.enumerate()) - before if one.name == "cloudqueues-sqs"]
+    assert not [thread for thread in set(threading.enumerate()) - before if thread.name == "cloudqueues-sqs"]
 
 
 def test_attributes_are_changed(server):
-    """Of a queue that is there."""
+    """Creating a queue that exists changes its attributes."""
     same = name()
     url = server.queue(same, VisibilityTimeout=7)
     assert server.queue(same, VisibilityTimeout=9) == url
-    told = server.client.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
-    assert told["Attributes"] == {"VisibilityTimeout": "9"}
+    response = server.client.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])
+    assert response["Attributes"] == {"VisibilityTimeout": "9"}
 
 
 def test_moto_is_not_installed(monkeypatch):
