@@ -103,9 +103,9 @@ def test_the_last_answer_in_tls_ends_as_tls_does(bus: ServiceBusEmulator) -> Non
 
 
 def test_addresses_are_those_of_the_client(plain: http.client.HTTPConnection) -> None:
-    feed = ask(plain, "PUT", f"/q{VERSION}", entry("Queue"), Host="bus.example:5300")[1]
-    assert feed is not None
-    assert feed.findtext(f"{{{atom.ATOM}}}id") == f"https://bus.example:5300/q{VERSION}"
+    entity = ask(plain, "PUT", f"/q{VERSION}", entry("Queue"), Host="bus.example:5300")[1]
+    assert entity is not None
+    assert entity.findtext(f"{{{atom.ATOM}}}id") == f"https://bus.example:5300/q{VERSION}"
 
 
 def test_a_list_says_where_the_next_page_is(bus: ServiceBusEmulator, plain: http.client.HTTPConnection) -> None:

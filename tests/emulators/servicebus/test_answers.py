@@ -124,8 +124,8 @@ def test_delivery_annotations_are_the_senders_and_the_lock(bus: ServiceBusEmulat
 
 
 def annotations(message: Any) -> dict[bytes, object]:
-    annotations_: dict[bytes, object] = message.raw_amqp_message.delivery_annotations
-    return annotations_
+    delivery_annotations: dict[bytes, object] = message.raw_amqp_message.delivery_annotations
+    return delivery_annotations
 
 
 def test_what_is_deleted_when_it_is_delivered_has_no_tag(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:

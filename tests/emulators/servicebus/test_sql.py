@@ -303,20 +303,20 @@ def test_the_deepest_that_is_read_can_be_applied(depth: int) -> None:
     ],
 )
 def test_what_an_action_sets(sql: str, system: dict[str, object], properties: dict[str, object]) -> None:
-    changes = parse_action(sql)(SEEN)
+    changed = parse_action(sql)(SEEN)
     wanted = {name: value for name, value in {**SEEN.system, **system}.items() if value is not None}
-    assert changes.system == wanted
-    assert {name: (type(value), value) for name, value in changes.application.items()} == {
+    assert changed.system == wanted
+    assert {name: (type(value), value) for name, value in changed.application.items()} == {
         name: (type(value), value) for name, value in {**SEEN.application, **properties}.items()
     }
 
 
 def test_what_an_action_removes() -> None:
-    changes = parse_action("REMOVE SIZE; REMOVE missing; REMOVE user.colour")(SEEN)
-    assert changes.application == {
+    changed = parse_action("REMOVE SIZE; REMOVE missing; REMOVE user.colour")(SEEN)
+    assert changed.application == {
         key: value for key, value in SEEN.application.items() if key not in {"size", "Colour"}
     }
-    assert changes.system == SEEN.system
+    assert changed.system == SEEN.system
 
 
 def test_each_new_id_is_another_one() -> None:
