@@ -13,7 +13,7 @@ import azure.mgmt.servicebus.models
 import botocore.session
 import pytest
 
-from tests.infra.models.aws import shape
+from cloudqueues.pulumi.aws_requests import shape
 from tests.infra.models.google import document
 from tests.support import ROOT
 
