@@ -155,7 +155,7 @@ def _table(inputs: Inputs) -> Iterator[Call]:
         **_rest(inputs, *_OF_TABLE),
         "TableName": inputs.get("name"),
         "AttributeDefinitions": attributes,
-        "KeySchema": [{"AttributeName": name, "KeyType": kind} for kind, name in keys.items() if name],
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for kind, name in keys.items() if name] or None,
         "Tags": _tags(inputs),
         "StreamSpecification": view and {"StreamEnabled": True, "StreamViewType": view},
     }  # fmt: skip

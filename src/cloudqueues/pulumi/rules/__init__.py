@@ -10,13 +10,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloudqueues.pulumi import aws_requests
-from cloudqueues.pulumi.rules import aws, azure, gcp
+from cloudqueues.pulumi.rules import aws, aws_dynamodb, azure, azure_regions, gcp, gcp_values
 from cloudqueues.pulumi.rules.checks import Rule, violations
 
+TABLES = (
+    ("aws", aws.RULES),
+    ("aws", aws_dynamodb.RULES),
+    ("azure-native", azure.RULES),
+    ("azure-native", azure_regions.RULES),
+    ("gcp", gcp.RULES),
+    ("gcp", gcp_values.RULES),
+)
+"""Rules by package and type. A type may be in several tables."""
+
 RULES: Mapping[str, tuple[Rule, ...]] = {
-    **{f"aws:{name}": rules for name, rules in aws.RULES.items()},
-    **{f"azure-native:{name}": rules for name, rules in azure.RULES.items()},
-    **{f"gcp:{name}": rules for name, rules in gcp.RULES.items()},
+    f"{package}:{name}": tuple(rule for other, table in TABLES if other == package for rule in table.get(name, ()))
+    for package, names in TABLES
+    for name in names
 }
 
 
