@@ -1,7 +1,7 @@
 """Requests that SQS refuses and moto accepts, with the error codes of SQS.
 
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html
 """
 
 from __future__ import annotations
@@ -9,34 +9,29 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from decimal import Context, Decimal
 from typing import Any
 
 from cloudqueues.quotas.aws import (
     ATTRIBUTES,
-    DELAY_SECONDS,
-    LEAST_MESSAGE_BYTES,
-    LEAST_RETENTION_SECONDS,
+    EXPONENT,
+    LEAST_EXPONENT,
     MESSAGE_BYTES,
+    NUMBER_DIGITS,
     POLL_SECONDS,
-    RETENTION_SECONDS,
-    VISIBILITY_SECONDS,
 )
 
 Request = Mapping[str, Any]
 
-QUEUE_ATTRIBUTES = {
-    "DelaySeconds": (0, DELAY_SECONDS),
-    "MaximumMessageSize": (LEAST_MESSAGE_BYTES, MESSAGE_BYTES),
-    "MessageRetentionPeriod": (LEAST_RETENTION_SECONDS, RETENTION_SECONDS),
-    "ReceiveMessageWaitTimeSeconds": (0, POLL_SECONDS),
-    "VisibilityTimeout": (0, VISIBILITY_SECONDS),
-}
-"""Least and largest value of each numeric attribute of a queue."""
+FIFO = ".fifo"
+"""End of the name and of the URL of a FIFO queue."""
 
 _UNACCEPTED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters outside the set of XML 1.0."""
 
 _ATTRIBUTE_NAME = re.compile(r"(?!(?i:aws|amazon)\.)(?!\.)(?!.*\.\.)[A-Za-z0-9_.-]{1,256}(?<!\.)")
+
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 class Refused(Exception):
@@ -46,14 +41,6 @@ class Refused(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
-
-
-def check_queue_attributes(request: Request) -> None:
-    """Check a request that creates a queue or sets its attributes. Raises Refused."""
-    for name, (least, largest) in QUEUE_ATTRIBUTES.items():
-        value = str((request.get("Attributes") or {}).get(name, least))
-        if not value.isascii() or not value.isdigit() or not least <= int(value) <= largest:
-            raise Refused("InvalidAttributeValue", f"Invalid value for the parameter {name}.")
 
 
 def check_receive(request: Request) -> None:
@@ -82,6 +69,20 @@ def check_message(message: Request) -> None:
         _check_attribute(name, value)
 
 
+def check_queue_type(message: Request, url: str) -> None:
+    """Check a message for parameters that a standard queue refuses. Raises Refused.
+
+    A group id is accepted: it makes a standard queue fair. https://github.com/cdklabs/construct-hub/issues/905
+    """
+    deduplication_id = message.get("MessageDeduplicationId")
+    if deduplication_id is not None and not url.endswith(FIFO):
+        raise Refused(
+            "InvalidParameterValue",
+            f"Value {deduplication_id} for parameter MessageDeduplicationId is invalid. Reason: The request include"
+            " parameter that is not valid for this queue type.",
+        )
+
+
 def _check_attribute(name: str, value: Mapping[str, Any]) -> None:
     if not _ATTRIBUTE_NAME.fullmatch(name):
         raise Refused(
@@ -90,6 +91,22 @@ def _check_attribute(name: str, value: Mapping[str, Any]) -> None:
             " single periods, none of them at either end, and does not begin with AWS. or Amazon.",
         )
     _check_text("InvalidParameterValue", f"message attribute '{name}' value", value.get("StringValue", ""))
+    if str(value.get("DataType")).partition(".")[0] == "Number":
+        _check_number(name, value.get("StringValue", ""))
+
+
+def _check_number(name: str, text: str) -> None:
+    """Check the value of an attribute of type Number. Raises Refused.
+
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html#sqs-message-attributes
+    """
+    number = Decimal(text) if _NUMBER.fullmatch(text) else Decimal("NaN")
+    digits = len(number.normalize(Context(prec=len(text) or 1)).as_tuple().digits)
+    in_range = number.is_finite() and (not number or LEAST_EXPONENT <= number.adjusted() <= EXPONENT)
+    if not in_range or digits > NUMBER_DIGITS:
+        raise Refused(
+            "InvalidParameterValue", f"Can't cast the value of message (user) attribute '{name}' to a number."
+        )
 
 
 def _check_text(code: str, place: str, text: str) -> None:

@@ -17,12 +17,13 @@ from typing import Any, Self
 
 from cloudqueues.errors import ConfigError, missing
 from cloudqueues.quotas.aws import LEAST_MESSAGE_BYTES, MESSAGE_BYTES
+from cloudqueues.sqs_attributes import check_change, check_creation, check_keywords
 from cloudqueues.sqs_checks import (
     Refused,
     Request,
     check_batch_size,
     check_message,
-    check_queue_attributes,
+    check_queue_type,
     check_receive,
     check_size,
     size_of,
@@ -38,6 +39,9 @@ POLL_AGAIN = 0.1
 """Seconds between two receives of a long poll: locks end and delays pass without a request."""
 
 Response = tuple[str, list[tuple[str, str]], bytes]
+Action = Callable[[Mapping[str, Any], dict[str, Any]], Response]
+
+logger = logging.getLogger("cloudqueues.sqs")
 
 
 class SerializedApplication:
@@ -47,9 +51,9 @@ class SerializedApplication:
         self._application = application
         self._condition = threading.Condition()
         self._move_tasks = MoveTasks()
-        self._actions: dict[str, Callable[[Mapping[str, Any], dict[str, Any]], Response]] = {
-            "CreateQueue": self._set_attributes,
-            "SetQueueAttributes": self._set_attributes,
+        self._actions: dict[str, Action] = {
+            "CreateQueue": self._checked(check_creation),
+            "SetQueueAttributes": self._checked(check_change),
             "SendMessage": self._send,
             "SendMessageBatch": self._send_batch,
             "ReceiveMessage": self._receive,
@@ -67,16 +71,22 @@ class SerializedApplication:
                 response = action(environ, json.loads(body)) if action else self._forward(environ, body)
             except Refused as refused:
                 response = _error(refused)
+            except Exception as exc:  # noqa: BLE001 (moto's own, at whatever it does not expect)
+                response = _failure(f"{target or environ.get('PATH_INFO')}: {type(exc).__name__}: {exc}")
             self._condition.notify_all()
         start_response(*response[:2])
         return [response[2]]
 
-    def _set_attributes(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
-        check_queue_attributes(request)
-        return self._forward_json(environ, request)
+    def _checked(self, check: Callable[[Request], None]) -> Action:
+        def forward(environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
+            check(request)
+            return self._forward_json(environ, request)
+
+        return forward
 
     def _send(self, environ: Mapping[str, Any], request: dict[str, Any]) -> Response:
         check_message(request)
+        check_queue_type(request, str(request.get("QueueUrl")))
         self._check_sizes(environ, request, [request])
         return self._forward_json(environ, request)
 
@@ -89,6 +99,7 @@ class SerializedApplication:
         for entry in request["Entries"]:
             try:
                 check_message(entry)
+                check_queue_type(entry, str(request.get("QueueUrl")))
                 accepted.append(entry)
             except Refused as refused:
                 failed.append({"Id": entry["Id"], "SenderFault": True, "Code": refused.code, "Message": refused.text})
@@ -149,6 +160,14 @@ def _error(refused: Refused) -> Response:
     return _json({"__type": kind, "message": refused.text}, "400 Bad Request", **headers)
 
 
+def _failure(text: str) -> Response:
+    """Return the answer to a request that moto cannot serve. A werkzeug server would answer with a page of HTML.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html"""
+    logger.error("%s", text)
+    kind = "com.amazonaws.sqs#InternalFailure"
+    return _json({"__type": kind, "message": text}, "500 Internal Server Error", **{"X-Amzn-Errortype": kind})
+
+
 def _recount_locks() -> None:
     """Rebuild moto's list of locked messages, which hold back the rest of their groups, before each receive.
 
@@ -175,6 +194,10 @@ class _LockedMessages(set[Any]):
 
     def remove(self, _: Any, /) -> None:
         """Do nothing: moto calls this for a message whose lock has ended meanwhile, and the next receive leaves it out."""
+
+
+def _text(value: str | int) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 class SqsServer:
@@ -247,11 +270,12 @@ class SqsServer:
     def queue(self, name: str, **attributes: str | int) -> str:
         """Create a queue with attributes, such as `VisibilityTimeout=2`, or set them on an existing queue, and return its URL.
 
-        A name that ends in `.fifo` creates a FIFO queue.
+        A name that ends in `.fifo` creates a FIFO queue. Raises ConfigError for an attribute that SQS does not have.
         """
+        check_keywords(attributes)
         kind = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
         url = str(self.client.create_queue(QueueName=name, Attributes=kind)["QueueUrl"])
         if attributes:
-            texts = {key: str(value) for key, value in attributes.items()}
+            texts = {key: _text(value) for key, value in attributes.items()}
             self.client.set_queue_attributes(QueueUrl=url, Attributes=texts)
         return url

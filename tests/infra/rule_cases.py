@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+from cloudqueues.pulumi.rules.azure_regions import LOCATED
+from cloudqueues.pulumi.rules.gcp_enumerations import ENUMERATIONS
+
 ARN = "arn:aws:sqs:eu-west-1:123456789012:"
 QUEUE, REDRIVE = "aws:sqs/queue:Queue", "aws:sqs/redrivePolicy:RedrivePolicy"
 FUNCTION, MAPPING = "aws:lambda/function:Function", "aws:lambda/eventSourceMapping:EventSourceMapping"
@@ -369,7 +372,7 @@ GCP = [
         config(ingressSettings="ALLOW_INTERNAL_ONLY"),
         config(ingressSettings="INTERNAL_ONLY"),
         "serviceConfig.ingressSettings",
-        "no such ingress setting",
+        "is one of ",
     ),
     (SERVICE, {"name": "s" * 49}, {"name": "s" * 50}, "name", "1 to 49 lowercase letters"),
     (
@@ -406,7 +409,7 @@ GCP = [
         "template.scaling.minInstanceCount",
         "no more instances at least than at most",
     ),
-    (SERVICE, {"ingress": "INGRESS_TRAFFIC_ALL"}, {"ingress": "all"}, "ingress", "no such ingress setting"),
+    (SERVICE, {"ingress": "INGRESS_TRAFFIC_ALL"}, {"ingress": "all"}, "ingress", "is one of "),
     (
         SERVICE,
         {"template": {"containers": [{"envs": [{"name": "THREADS"}]}]}},
@@ -416,4 +419,211 @@ GCP = [
     ),
 ]
 
-CASES = [*AWS, *AZURE, *GCP]
+ALARM_OF_AVERAGE = {"statistic": "Average"}
+TABLE = "aws:dynamodb/table:Table"
+
+
+def table(*attributes, **more):
+    """A table on demand, unless `more` says otherwise."""
+    named = [{"name": name, "type": "S"} for name in attributes]
+    return {"attributes": named, "hashKey": "id", "billingMode": "PAY_PER_REQUEST", **more}
+
+
+def index(kind, key):
+    return {kind: [{"name": "i", "hashKey": key}]}
+
+
+PROVISIONED = {"billingMode": "PROVISIONED", "readCapacity": 1, "writeCapacity": 1}
+MANAGED = {"packageType": "Image", "imageUri": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/i:1"}
+NO_CODE = {"timeout": 1}
+
+VALUES_OF_AWS = [
+    (
+        QUEUE,
+        *({"kmsDataKeyReusePeriodSeconds": value} for value in (60, 10)),
+        "kmsDataKey",
+        "is used for 60 to 86,400 s",
+    ),
+    (QUEUE, *({"kmsDataKeyReusePeriodSeconds": value} for value in (86_400, 86_401)), "kmsDataKey", "60 to 86,400 s"),
+    (QUEUE, {"policy": "{}"}, {"policy": "{no"}, "policy", "policy is a JSON object"),
+    (QUEUE, {"policy": ""}, {"policy": "[]"}, "policy", "policy is a JSON object"),
+    (QUEUE, {}, {"redriveAllowPolicy": "{no"}, "redriveAllowPolicy", "redriveAllowPolicy is a JSON object"),
+    ("aws:sqs/queuePolicy:QueuePolicy", {"policy": "{}"}, {"policy": "{no"}, "policy", "policy is a JSON object"),
+    (
+        "aws:sqs/redriveAllowPolicy:RedriveAllowPolicy",
+        {"redriveAllowPolicy": "{}"},
+        {"redriveAllowPolicy": "no"},
+        "redriveAllowPolicy",
+        "is a JSON object",
+    ),
+    ("aws:iam/rolePolicy:RolePolicy", {"policy": {"a": 1}}, {"policy": "{no"}, "policy", "a policy is a JSON object"),
+    (ALARM, {"treatMissingData": "ignore"}, {"treatMissingData": "ignored"}, "treatMissingData", "one of breaching, "),
+    (
+        ALARM,
+        {"extendedStatistic": "p99"},
+        {**ALARM_OF_AVERAGE, "extendedStatistic": "p99"},
+        "extendedStatistic",
+        "exclude each other",
+    ),
+    (FUNCTION, {"s3Bucket": "b"}, NO_CODE, "code", "a function has code"),
+    (FUNCTION, {"filename": "f.zip"}, {"packageType": "Zip"}, "code", "a function has code"),
+    (FUNCTION, {"code": {"archive": 1}}, {"imageUri": MANAGED["imageUri"]}, "code", "a function has code"),
+    (FUNCTION, MANAGED, {"packageType": "Image", "s3Bucket": "b"}, "imageUri", "a function has code"),
+    (TABLE, {}, {"attributes": [{"name": "id", "type": "S"}]}, "hashKey", "a table has a hash key"),
+    (TABLE, table("id"), table("key", **index("localSecondaryIndexes", "key")), "hashKey", "is one of the table's"),
+    (
+        TABLE,
+        table("id", "at", rangeKey="at"),
+        table("id", rangeKey="at"),
+        "rangeKey",
+        "is one of the table's attributes",
+    ),
+    (
+        TABLE,
+        table("id", "key", **index("globalSecondaryIndexes", "key")),
+        table("id", **index("globalSecondaryIndexes", "key")),
+        "globalSecondaryIndexes[0].hashKey",
+        "is one of the table's attributes",
+    ),
+    (
+        TABLE,
+        table("id", "key", **index("localSecondaryIndexes", "key")),
+        table("id", "key"),
+        "attributes[1].name",
+        "is a key of the table or of an index",
+    ),
+    (
+        TABLE,
+        table("id", **PROVISIONED),
+        table("id", **{**PROVISIONED, "readCapacity": 0}),
+        "readCapacity",
+        "has a capacity",
+    ),
+    (
+        TABLE,
+        table("id"),
+        table("id", billingMode="PROVISIONED", readCapacity=1),
+        "writeCapacity",
+        "has a capacity of 1",
+    ),
+    (
+        TABLE,
+        table("key", restoreSourceName="t"),
+        table("key", **index("localSecondaryIndexes", "key")),
+        "hashKey",
+        "one of",
+    ),
+]
+
+GROUP = "azure-native:resources:ResourceGroup"
+
+
+def units(number, tier="Premium", **more):
+    return {"sku": {"name": tier, "capacity": number}, **more}
+
+
+VALUES_OF_AZURE = [
+    (GROUP, {"location": "West Europe"}, {"location": "mars"}, "location", "no such region"),
+    *(
+        (f"azure-native:{kind}", {"location": "westeurope"}, {"location": "westeuropa"}, "location", "no such region")
+        for kind in LOCATED
+    ),
+    (GROUP, {"resourceGroupName": "a_(b)-c.d"}, {"resourceGroupName": "a/b"}, "resourceGroupName", "1 to 90 letters"),
+    (GROUP, {"resourceGroupName": "g" * 90}, {"resourceGroupName": "g" * 91}, "resourceGroupName", "1 to 90 letters"),
+    (GROUP, {"resourceGroupName": "g"}, {"resourceGroupName": "g."}, "resourceGroupName", "not end with a period"),
+    (BUS, units(4), units(3), "sku.capacity", "1, 2, 4, 8, 16 messaging units for each partition"),
+    (BUS, units(16), units(32), "sku.capacity", "messaging units for each partition"),
+    (
+        BUS,
+        units(32, premiumMessagingPartitions=4),
+        units(2, premiumMessagingPartitions=4),
+        "sku.capacity",
+        "messaging un",
+    ),
+    (BUS, units(3, "Standard"), units(0), "sku.capacity", "messaging units for each partition"),
+]
+
+BUCKET, DATABASE = "gcp:storage/bucket:Bucket", "gcp:firestore/database:Database"
+QUEUE_OF_TASKS, TOPIC_OF_GOOGLE = "gcp:cloudtasks/queue:Queue", "gcp:pubsub/topic:Topic"
+ACCOUNT = "shop@my-project.iam.gserviceaccount.com"
+
+
+def nested(path, value):
+    """Inputs with a value at a path."""
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+VALUES_OF_GOOGLE = [
+    *(
+        (kind, {"location": "europe-west1"}, {"location": "europe-west99"}, "location", "there is no such region")
+        for kind in (QUEUE_OF_TASKS, CLOUD_FUNCTION, SERVICE)
+    ),
+    (QUEUE_OF_TASKS, {"desiredState": "PAUSED"}, {"desiredState": "PAUSE"}, "desiredState", "one of RUNNING, PAUSED"),
+    (
+        CLOUD_FUNCTION,
+        *(nested("buildConfig.runtime", f"python3{n}") for n in (13, 99)),
+        "buildConfig.runtime",
+        "no such run",
+    ),
+    (
+        CLOUD_FUNCTION,
+        config(availableMemory="128M"),
+        config(availableMemory="64M"),
+        "serviceConfig.avail",
+        "128 MB or more",
+    ),
+    (SERVICE, container("1", "128Mi"), container("1", "100Mi"), LIMIT.replace("cpu", "memory"), "has 128 MB or more"),
+    (
+        CLOUD_FUNCTION,
+        config(serviceAccountEmail=ACCOUNT),
+        config(serviceAccountEmail="x"),
+        "serviceConfig.serviceAccountEmail",
+        "ends with .gserviceaccount.com",
+    ),
+    (
+        SERVICE,
+        *(nested("template.serviceAccount", a) for a in (ACCOUNT, "x@y.z")),
+        "template.serviceA",
+        ".gserviceaccount",
+    ),
+    (DATABASE, {"locationId": "eur3"}, {"locationId": "eur9"}, "locationId", "no such location of a database"),
+    (BUCKET, {"location": "eu"}, {"location": "MARS"}, "location", "no such location of a bucket"),
+    (BUCKET, {"location": "EUROPE-WEST1"}, {"location": "europe-west99"}, "location", "no such location of a bucket"),
+    (
+        BUCKET,
+        {"storageClass": "NEARLINE"},
+        {"storageClass": "COLD"},
+        "storageClass",
+        "a storage class is one of STANDARD",
+    ),
+    (
+        BUCKET,
+        {"publicAccessPrevention": "enforced"},
+        {"publicAccessPrevention": "on"},
+        "publicAccessPrevention",
+        "one of inherited, enforced",
+    ),
+    (
+        TOPIC_OF_GOOGLE,
+        {"messageRetentionDuration": "600s"},
+        {"messageRetentionDuration": "5s"},
+        "messageRetentionDuration",
+        "a topic retains messages for 600 s to 31 days",
+    ),
+    (
+        "gcp:projects/service:Service",
+        {"service": "run.googleapis.com"},
+        {"service": "nonsense"},
+        "service",
+        "a service is a DNS name",
+    ),
+    *(
+        (f"gcp:{kind}", nested(path, values[-1]), nested(path, "NO_SUCH_VALUE"), path, f"{path} is one of {values[0]}")
+        for kind, paths in ENUMERATIONS.items()
+        for path, values in paths.items()
+    ),
+]
+
+CASES = [*AWS, *AZURE, *GCP, *VALUES_OF_AWS, *VALUES_OF_AZURE, *VALUES_OF_GOOGLE]

@@ -13,8 +13,8 @@ import azure.mgmt.servicebus.models
 import botocore.session
 import pytest
 
+from cloudqueues.pulumi.aws_requests import shape
 from cloudqueues.servicebus import tiers
-from tests.infra.models.aws import shape
 from tests.infra.models.google import document
 from tests.support import ROOT
 

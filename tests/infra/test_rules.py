@@ -549,7 +549,7 @@ def test_what_is_not_known_yet_breaks_nothing(kind, good, bad, place, words):
 def test_a_stand_in_refuses_what_its_cloud_does():
     """The check comes before anything is made, and sees the name that the resource is given."""
     cloud = Cloud(package="aws", applied={}, recorded=frozenset({FUNCTION}), functions={})
-    inputs = struct({"role": "arn:aws:iam::123456789012:role/r", "timeout": 1801})
+    inputs = struct({"role": "arn:aws:iam::123456789012:role/r", "timeout": 1801, "s3Bucket": "code"})
     asked = provider_pb2.CheckRequest(type=FUNCTION, name="f" * 60, news=inputs, randomSeed=b"seed")
     check_failures = Provider(cloud).Check(asked, None).failures
     assert {item.property for item in check_failures} == {"name", "timeout"}

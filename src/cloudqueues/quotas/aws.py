@@ -18,6 +18,14 @@ ATTRIBUTES = 10
 """Attributes of a message.
 Read 2026-11. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html"""
 
+NUMBER_DIGITS, LEAST_EXPONENT, EXPONENT = 38, -128, 126
+"""Precision of an attribute of type Number, and the powers of ten between which it lies.
+Read 2026-12. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-message-metadata.html"""
+
+LEAST_DATA_KEY_SECONDS, DATA_KEY_SECONDS = 60, 86_400
+"""Time for which a queue uses a data key of KMS again.
+Read 2026-12. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""
+
 DELAY_SECONDS = 900
 """Longest delay of a message.
 Read 2026-12. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"""

@@ -49,3 +49,30 @@ Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bu
 ENTITY_MEGABYTES, PREMIUM_ENTITY_MEGABYTES = 5120, 81_920
 """Size of a queue or a topic in whole gigabytes; the second on Premium, or with partitions.
 Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
+REGIONS = (
+    "asia", "asiapacific", "australia", "australiacentral", "australiacentral2", "australiaeast", "australiasoutheast",
+    "austriaeast", "belgiumcentral", "brazil", "brazilsouth", "brazilsoutheast", "canada", "canadacentral", "canadaeast",
+    "centralindia", "centralus", "centraluseuap", "chilecentral", "chinaeast", "chinaeast2", "chinaeast3", "chinanorth",
+    "chinanorth2", "chinanorth3", "denmarkeast", "eastasia", "eastus", "eastus2", "eastus2euap", "eastus3", "europe",
+    "france", "francecentral", "francesouth", "germany", "germanycentral", "germanynorth", "germanynortheast",
+    "germanywestcentral", "global", "india", "indonesiacentral", "israelcentral", "israelnorthwest", "italynorth", "japan",
+    "japaneast", "japanwest", "jioindiacentral", "jioindiawest", "korea", "koreacentral", "koreasouth", "malaysiasouth",
+    "malaysiawest", "mexicocentral", "newzealandnorth", "northcentralus", "northeurope", "norway", "norwayeast",
+    "norwaywest", "polandcentral", "qatarcentral", "singapore", "southafrica", "southafricanorth", "southafricawest",
+    "southcentralus", "southcentralus2", "southeastasia", "southeastus", "southindia", "southwestus", "spaincentral",
+    "sweden", "swedencentral", "swedensouth", "switzerland", "switzerlandnorth", "switzerlandwest", "taiwannorth",
+    "taiwannorthwest", "uae", "uaecentral", "uaenorth", "uk", "uksouth", "ukwest", "unitedstates", "usdodcentral",
+    "usdodeast", "usgovarizona", "usgoviowa", "usgovtexas", "usgovvirginia", "westcentralus", "westeurope", "westindia",
+    "westus", "westus2", "westus3",
+)  # fmt: skip
+"""Regions of all clouds, with geographies and `global`, which some services take. Azure ignores case and blanks.
+Read 2026-12. https://learn.microsoft.com/azure/reliability/regions-list"""
+
+MESSAGING_UNITS = (1, 2, 4, 8, 16)
+"""Messaging units of a premium namespace, for each of its partitions.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#messaging-unit---how-many-are-needed"""
+
+GROUP_NAME = 90
+"""Characters of a resource group's name.
+Read 2026-12. https://learn.microsoft.com/azure/azure-resource-manager/management/resource-name-rules#microsoftresources"""

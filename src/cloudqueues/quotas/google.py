@@ -71,3 +71,44 @@ Read 2026-11. https://cloud.google.com/run/docs/deploying#service"""
 SUBSCRIPTION_BACKOFF = timedelta(seconds=600)
 """The longest delay of a subscription's retry policy.
 Read 2026-12. https://cloud.google.com/pubsub/docs/reference/rest/v1/projects.subscriptions#RetryPolicy"""
+
+REGIONS = (
+    "africa-south1", "asia-east1", "asia-east2", "asia-northeast1", "asia-northeast2", "asia-northeast3", "asia-south1",
+    "asia-south2", "asia-southeast1", "asia-southeast2", "asia-southeast3", "asia-southeast4", "australia-southeast1",
+    "australia-southeast2", "europe-central2", "europe-north1", "europe-north2", "europe-southwest1", "europe-west1",
+    "europe-west10", "europe-west12", "europe-west15", "europe-west2", "europe-west3", "europe-west4", "europe-west6",
+    "europe-west8", "europe-west9", "me-central1", "me-central2", "me-west1", "northamerica-northeast1",
+    "northamerica-northeast2", "northamerica-south1", "southamerica-east1", "southamerica-west1", "us-central1",
+    "us-central2", "us-east1", "us-east4", "us-east5", "us-east7", "us-south1", "us-west1", "us-west2", "us-west3",
+    "us-west4", "us-west8",
+)  # fmt: skip
+"""Regions of any service. Some services are not in all of them.
+Read 2026-12. https://cloud.google.com/about/locations"""
+
+BUCKET_LOCATIONS = ("ASIA", "EU", "US", "ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
+"""Locations of a bucket that have several regions.
+Read 2026-12. https://cloud.google.com/storage/docs/locations"""
+
+DATABASE_LOCATIONS = ("eur3", "nam5", "nam7")
+"""Locations of a database that have several regions.
+Read 2026-12. https://cloud.google.com/firestore/docs/locations"""
+
+STORAGE_CLASSES = (
+    "STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY",
+)  # fmt: skip
+"""Storage classes of a bucket; the last three are older ones that the API still accepts.
+Read 2026-12. https://cloud.google.com/storage/docs/storage-classes"""
+
+RUNTIMES = (
+    "dotnet3", "dotnet6", "dotnet8", "dotnet10", "go111", "go113", "go116", "go118", "go119", "go120", "go121", "go122",
+    "go123", "go124", "go125", "go126", "java11", "java17", "java21", "java25", "nodejs6", "nodejs8", "nodejs10", "nodejs12",
+    "nodejs14", "nodejs16", "nodejs18", "nodejs20", "nodejs22", "nodejs24", "php74", "php81", "php82", "php83", "php84",
+    "php85", "python37", "python38", "python39", "python310", "python311", "python312", "python313", "python314", "ruby26",
+    "ruby27", "ruby30", "ruby32", "ruby33", "ruby34", "ruby40",
+)  # fmt: skip
+"""Runtimes of functions, older ones that can no longer be deployed included.
+Read 2026-12. https://cloud.google.com/functions/docs/runtime-support"""
+
+LEAST_MEMORY_BYTES = 128 * 10**6
+"""Smallest memory of an instance.
+Read 2026-12. https://cloud.google.com/run/docs/configuring/services/memory-limits"""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudqueues.errors import ConfigError
+from cloudqueues.quotas.azure import DELIVERIES, DUPLICATES_SECONDS, LEAST_LOCK_SECONDS, LOCK_SECONDS
 from cloudqueues.servicebus.broker import Broker
 from cloudqueues.servicebus.config_values import ConfigValue, load
 from cloudqueues.servicebus.rules import DEFAULT, EVERYTHING, KEYWORDS, Rule
@@ -21,10 +22,8 @@ from cloudqueues.servicebus.settings import Settings
 Add = Callable[[Broker], None]
 Read = Callable[[ConfigValue], object]
 
-LONGEST_LOCK = 5 * 60.0
-SHORTEST_WINDOW, LONGEST_WINDOW = 5.0, 7 * 24 * 3600.0
-"""Seconds of duplicate detection. The minimum is that of Microsoft's emulator; the service requires 20."""
-MOST_DELIVERIES = 2000
+SHORTEST_WINDOW = 5.0
+"""Seconds of duplicate detection in Microsoft's emulator; the service requires 20."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,8 @@ _TTL: dict[str, tuple[str, Read]] = {
     "DefaultMessageTimeToLive": ("default_ttl", lambda section: section.seconds(0.001))
 }
 _RECEIVED: dict[str, tuple[str, Read]] = {
-    "LockDuration": ("lock_duration", lambda section: section.seconds(0.001, LONGEST_LOCK)),
-    "MaxDeliveryCount": ("max_delivery_count", lambda section: section.number(1, MOST_DELIVERIES)),
+    "LockDuration": ("lock_duration", lambda section: section.seconds(LEAST_LOCK_SECONDS, LOCK_SECONDS)),
+    "MaxDeliveryCount": ("max_delivery_count", lambda section: section.number(1, DELIVERIES)),
     "RequiresSession": ("requires_session", ConfigValue.flag),
     "DeadLetteringOnMessageExpiration": ("dead_letter_expired", ConfigValue.flag),
     "ForwardTo": ("forward_to", ConfigValue.name_or_none),
@@ -116,7 +115,7 @@ def _settings(section: ConfigValue | None, kind: str, defaults: Defaults = EMULA
     sections = section.map(*readers, *(() if kind == "Subscription" else _DUPLICATES))
     values: dict[str, Any] = {field: read(sections[key]) for key, (field, read) in readers.items() if key in sections}
     wanted, window = (sections.get(key) for key in _DUPLICATES)
-    seconds = defaults.window if window is None else window.seconds(SHORTEST_WINDOW, LONGEST_WINDOW)
+    seconds = defaults.window if window is None else window.seconds(SHORTEST_WINDOW, DUPLICATES_SECONDS)
     wants = wanted is not None and wanted.flag()
     return replace(defaults.settings, **values, duplicate_window=seconds if wants else 0.0)
 

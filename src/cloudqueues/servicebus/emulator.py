@@ -12,6 +12,7 @@ from cloudqueues.background import Background, BackgroundEmulator
 from cloudqueues.durations import Seconds, seconds
 from cloudqueues.errors import ConfigError
 from cloudqueues.faults import NO_FAULTS, Faults
+from cloudqueues.quotas.azure import DUPLICATES_SECONDS, LEAST_DUPLICATES_SECONDS
 from cloudqueues.servicebus.amqp.connection import IDLE
 from cloudqueues.servicebus.broker import Broker
 from cloudqueues.servicebus.certificate import Certificate
@@ -193,14 +194,14 @@ class ServiceBusEmulator(BackgroundEmulator):
         forward_dead_lettered_to: str | None = None,
     ) -> None:
         """Add a queue. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
-        that is taken."""
+        that is taken, and for limits that the service refuses."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
             requires_session=requires_session,
             default_ttl=_limit(default_ttl),
             dead_letter_expired=dead_letter_expired,
-            duplicate_window=_seconds(duplicate_window or 0, "duplicate_window"),
+            duplicate_window=_window(duplicate_window),
             forward_to=forward_to,
             forward_dead_letters_to=forward_dead_lettered_to,
         )
@@ -210,9 +211,8 @@ class ServiceBusEmulator(BackgroundEmulator):
         self, name: str, *, default_ttl: Seconds | None = None, duplicate_window: Seconds | None = None
     ) -> None:
         """Add a topic. None means unlimited, and for `duplicate_window` no detection. Raises ConfigError for a name
-        that is taken."""
-        window = _seconds(duplicate_window or 0, "duplicate_window")
-        settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=window)
+        that is taken, and for limits that the service refuses."""
+        settings = Settings(default_ttl=_limit(default_ttl), duplicate_window=_window(duplicate_window))
         self._add(lambda broker: broker.add_topic(name, settings))
 
     def add_subscription(
@@ -231,7 +231,7 @@ class ServiceBusEmulator(BackgroundEmulator):
         forward_dead_lettered_to: str | None = None,
     ) -> None:
         """Add a subscription to an existing topic. The default rule matches every message. Raises ConfigError for a
-        name that is taken."""
+        name that is taken, and for limits that the service refuses."""
         settings = Settings(
             lock_duration=_seconds(lock_duration, "lock_duration"),
             max_delivery_count=max_delivery_count,
@@ -279,6 +279,21 @@ class ServiceBusEmulator(BackgroundEmulator):
 
 def _seconds(value: Seconds, what: str) -> float:
     return seconds(value, what).total_seconds()
+
+
+def _window(window: Seconds | None) -> float:
+    """Return the seconds of duplicate detection, 0 for none. Raises ConfigError for a time that the service refuses.
+
+    https://learn.microsoft.com/azure/service-bus-messaging/duplicate-detection
+    """
+    if not window:
+        return 0.0
+    length = _seconds(window, "duplicate_window")
+    if not LEAST_DUPLICATES_SECONDS <= length <= DUPLICATES_SECONDS:
+        raise ConfigError(
+            f"duplicate_window must be {LEAST_DUPLICATES_SECONDS} to {DUPLICATES_SECONDS} seconds, not {length:g}"
+        )
+    return length
 
 
 def _limit(ttl: Seconds | None) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloudqueues.errors import ConfigError
+from cloudqueues.quotas.azure import DELIVERIES, LEAST_LOCK_SECONDS, LOCK_SECONDS
 
 ACTIVE, SEND_DISABLED, RECEIVE_DISABLED = "Active", "SendDisabled", "ReceiveDisabled"
 STATUSES = (ACTIVE, "Disabled", SEND_DISABLED, RECEIVE_DISABLED)
@@ -39,11 +40,17 @@ class Settings:
     addresses of `forward_to` and `forward_dead_letters_to`."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for a lock duration that is not positive or fewer than one delivery."""
-        if self.lock_duration <= 0:
-            raise ConfigError(f"lock_duration must be more than 0 seconds, not {self.lock_duration:g}")
-        if self.max_delivery_count < 1:
-            raise ConfigError(f"max_delivery_count must be at least 1, not {self.max_delivery_count}")
+        """Raise ConfigError for a lock duration or a number of deliveries that the service refuses. Dead-letter queues
+        have no limit of deliveries.
+
+        https://learn.microsoft.com/azure/service-bus-messaging/message-transfers-locks-settlement
+        """
+        if not LEAST_LOCK_SECONDS <= self.lock_duration <= LOCK_SECONDS:
+            raise ConfigError(
+                f"lock_duration must be {LEAST_LOCK_SECONDS} to {LOCK_SECONDS} seconds, not {self.lock_duration:g}"
+            )
+        if self.max_delivery_count != math.inf and not 1 <= self.max_delivery_count <= DELIVERIES:
+            raise ConfigError(f"max_delivery_count must be 1 to {DELIVERIES}, not {self.max_delivery_count}")
 
     @property
     def is_sendable(self) -> bool:

@@ -129,7 +129,7 @@ def send_to(client: ServiceBusClient, name: str) -> None:
         (queue(LockDuration=60), "Properties.LockDuration: 60 is not a string"),
         (
             queue(LockDuration="PT6M"),
-            "Properties.LockDuration: PT6M is 360 seconds, which is not between 0.001 and 300",
+            "Properties.LockDuration: PT6M is 360 seconds, which is not between 5 and 300",
         ),
         (queue(LockDuration="PT0S"), "PT0S is 0 seconds"),
         (queue(MaxDeliveryCount=0), "Properties.MaxDeliveryCount: 0 is not between 1 and 2000"),

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 import uuid
+from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
@@ -102,10 +103,6 @@ def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     for name in ("", "/orders", "orders/", "order s", "orders/$DeadLetterQueue", "ä"):
         with pytest.raises(ConfigError, match="is not a valid entity name"):
             bus.add_queue(name)
-    with pytest.raises(ConfigError, match="lock_duration must be more than 0 seconds, not 0"):
-        bus.add_queue("new", lock_duration=0)
-    with pytest.raises(ConfigError, match="max_delivery_count must be at least 1, not 0"):
-        bus.add_queue("new", max_delivery_count=0)
     bus.add_topic("events")
     with pytest.raises(ConfigError, match="is a topic"):
         bus.messages("events")
@@ -114,6 +111,39 @@ def test_what_does_not_fit_is_said(bus: ServiceBusEmulator) -> None:
     bus.stop()
     with pytest.raises(ConfigError, match="not running"):
         bus.advance(1)
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        *(
+            ({"lock_duration": seconds}, f"must be 5 to 300 seconds, not {seconds}")
+            for seconds in (0, 1, 4.9, 301, 400)
+        ),
+        *(({"max_delivery_count": count}, f"must be 1 to 2000, not {count}") for count in (0, 2001)),
+    ],
+)
+def test_limits_that_the_service_refuses(bus: ServiceBusEmulator, limits: dict[str, Any], problem: str) -> None:
+    """In a queue and in a subscription, as by the administration API."""
+    with pytest.raises(ConfigError, match=problem):
+        bus.add_queue("new", **limits)
+    bus.add_topic("events")
+    with pytest.raises(ConfigError, match=problem):
+        bus.add_subscription("events", "new", **limits)
+
+
+@pytest.mark.parametrize("window", [1, 19, 604_801])
+def test_windows_that_the_service_refuses(bus: ServiceBusEmulator, window: float) -> None:
+    """In a queue and in a topic."""
+    for add in (bus.add_queue, bus.add_topic):
+        with pytest.raises(ConfigError, match=f"duplicate_window must be 20 to 604800 seconds, not {window}"):
+            add("new", duplicate_window=window)
+
+
+def test_limits_that_the_service_accepts(bus: ServiceBusEmulator) -> None:
+    """Both ends of each range."""
+    bus.add_queue("least", lock_duration=5, max_delivery_count=1, duplicate_window=20)
+    bus.add_queue("most", lock_duration=300, max_delivery_count=2000, duplicate_window=604_800)
 
 
 def test_what_a_test_sees_of_a_message(bus: ServiceBusEmulator) -> None:

@@ -50,7 +50,7 @@ def test_a_renewed_lock_ends_later(bus: ServiceBusEmulator, client: ServiceBusCl
 
 def test_the_sdks_renewer_keeps_a_lock(bus: ServiceBusEmulator, client: ServiceBusClient) -> None:
     """The renewer looks once a second, and says nothing when it has renewed."""
-    bus.add_queue("orders", lock_duration=2)
+    bus.add_queue("orders", lock_duration=5)
     send(client, "orders", "a")
     with (
         AutoLockRenewer(max_lock_renewal_duration=30) as renewer,

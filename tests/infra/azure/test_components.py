@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pulumi
 import pytest
 
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
-from peeklock.infra.azure import App
+from peeklock.infra.azure import App, locks
 from peeklock.infra.azure.identity import Role
 from peeklock.infra.options import Capacity, Stage
+from peeklock.infra.settings.azure import compute
 from tests.infra.running import bundled, run
 
 BUS = "/subscriptions/s/resourceGroups/net/providers/Microsoft.ServiceBus/namespaces/company"
@@ -184,6 +187,49 @@ def test_a_transform_has_the_last_word(bundle):
         return None
 
     assert app_with(bundle, transform=premium).named("shop-bus").inputs["zoneRedundant"] is True
+
+
+def with_lock(duration):
+    """Return a transform that sets the lock of `orders`."""
+
+    def transform(given):
+        if given.type_ == QUEUE and given.name == "shop-orders":
+            return pulumi.ResourceTransformationResult({**given.props, "lock_duration": duration}, given.opts)
+        return None
+
+    return transform
+
+
+BATCH = (Queue("orders", timeout=20), {"capacity": Capacity(batch=10, parallel=1)})
+
+
+def test_a_lock_ends_after_its_batch(bundle):
+    """A transform that shortens it is refused: the locks of a batch are not renewed."""
+    why = r"its lock of 10 s is shorter than the 225 s .* not renewed.* set lockDuration to PT225S, or use batch=1"
+    with pytest.raises(ConfigError, match=why):
+        app_with(bundle, BATCH, transform=with_lock("PT10S"))
+    assert app_with(bundle, BATCH, transform=with_lock("PT3M45S")).named("shop-orders", QUEUE)
+    assert app_with(bundle, (BATCH[0], {}), transform=with_lock("PT10S")).named("shop-orders", QUEUE)
+
+
+@pytest.mark.parametrize(
+    ("lock", "is_refused"),
+    [
+        ("PT224S", True),
+        ("PT3M44.9S", True),
+        ("P", True),
+        ("PT225S", False),
+        ("P1DT1H", False),
+        (None, False),
+        ("225", False),
+    ],
+)
+def test_locks_are_read_as_durations(lock, is_refused):
+    """Texts in another form are left to Azure, which refuses them."""
+    queue, more = BATCH
+    settings = compute(queue, more["capacity"])
+    with pytest.raises(ConfigError, match="shorter than the 225 s") if is_refused else nullcontext():
+        locks.check(queue, settings, lock)
 
 
 def test_stage_and_capacity_are_the_stacks(bundle):

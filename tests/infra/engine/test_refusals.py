@@ -57,6 +57,38 @@ def test_a_place_is_not_invented(clouds, written, cloud, main, config, words):
         engine.preview("dev")
 
 
+@pytest.mark.parametrize(
+    ("cloud", "main", "words"),
+    [
+        ("aws", "aws.sqs.Queue('orders', policy='{no')", ["policy: '{no': policy is a JSON object"]),
+        (
+            "aws",
+            "aws.cloudwatch.MetricAlarm('late', comparison_operator='Bigger', evaluation_periods=1)",
+            ["comparisonOperator: 'Bigger': is none of GreaterThanOrEqualToThreshold"],
+        ),
+        (
+            "azure",
+            "azure.resources.ResourceGroup('shop', location='mars')",
+            ["location: 'mars': there is no such region"],
+        ),
+        (
+            "gcp",
+            "gcp.cloudtasks.Queue('orders', location='europe-west99', desired_state='PAUSE')",
+            ["'europe-west99': there is no such region", "'PAUSE': desiredState is one of RUNNING"],
+        ),
+    ],
+)
+def test_values_that_the_cloud_refuses_end_the_preview(clouds, written, cloud, main, words):
+    """Each in one line with the property, the value and the rule, and without a traceback."""
+    package = {"azure": "pulumi_azure_native"}.get(cloud, f"pulumi_{cloud}")
+    engine = clouds.engine(cloud, written(f"import {package} as {cloud}\n{main}\n", config=REGION))
+    engine.init("dev")
+    with pytest.raises(EngineError) as failed:
+        engine.preview("dev")
+    assert [text for text in words if text not in str(failed.value)] == []
+    assert "Traceback" not in str(failed.value)
+
+
 def test_a_place_from_the_configuration(clouds, written):
     engine = clouds.engine("azure", written(GROUP))
     engine.init("dev")

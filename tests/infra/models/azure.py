@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from tests.infra.models.shapes import Lazy, Shape
+from cloudqueues.pulumi.shapes import Lazy, Shape
 
 Request = tuple[Shape, Mapping[str, Any]]
 

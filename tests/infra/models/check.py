@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cloudqueues.pulumi import rules
+from cloudqueues.pulumi import aws_requests, rules
 from cloudqueues.pulumi.autonaming import with_name
-from tests.infra.models import aws, azure, google
-from tests.infra.models.shapes import problems
+from cloudqueues.pulumi.shapes import problems
+from tests.infra.models import azure, google
 from tests.infra.recording import Registration
 
-CLOUDS = {"aws": aws, "azure-native": azure, "gcp": google}
+CLOUDS = {"aws": aws_requests, "azure-native": azure, "gcp": google}
 
 
 def broken(registration: Registration) -> list[str]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tests.infra.models.shapes import Lazy, Shape
+from cloudqueues.pulumi.shapes import Lazy, Shape
 
 Inputs = Mapping[str, Any]
 Body = tuple[str, str, dict[str, Any]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.infra.models.shapes import FORMS, Shape, problems
+from cloudqueues.pulumi.shapes import FORMS, Shape, problems
 
 DURATION, SECONDS = FORMS
 

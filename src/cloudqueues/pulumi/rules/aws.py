@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from cloudqueues.pulumi.rules import aws_alarms, aws_lambda
 from cloudqueues.pulumi.rules.aws_lambda import name_rule
@@ -21,6 +22,7 @@ from cloudqueues.pulumi.rules.checks import (
 from cloudqueues.quotas import aws as quotas
 
 QUEUE = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_CreateQueue.html"
+ATTRIBUTES = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html"
 FIFO = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/high-throughput-fifo.html"
 DEAD_LETTERS = "https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html"
 IAM = "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"
@@ -86,6 +88,14 @@ def _statements(policy: Values) -> bool:
         and "Resource" not in statement
         for statement in statements
     )
+
+
+def _is_document(text: Any) -> bool:
+    return text == "" or isinstance(text, Mapping) or json_object(text) is not None
+
+
+def _document_rule(path: str) -> Rule:
+    return rule(f"{path} is a JSON object", ATTRIBUTES, where(path, _is_document))
 
 
 def _mailed(inputs: Values) -> bool:
@@ -172,8 +182,17 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             QUEUE,
             within("maxMessageSize", quotas.LEAST_MESSAGE_BYTES, quotas.MESSAGE_BYTES),
         ),
+        rule(
+            f"a data key is used for {quotas.LEAST_DATA_KEY_SECONDS} to {quotas.DATA_KEY_SECONDS:,} s",
+            QUEUE,
+            within("kmsDataKeyReusePeriodSeconds", quotas.LEAST_DATA_KEY_SECONDS, quotas.DATA_KEY_SECONDS),
+        ),
+        _document_rule("policy"),
+        _document_rule("redriveAllowPolicy"),
         *REDRIVES,
     ),
+    "sqs/queuePolicy:QueuePolicy": (_document_rule("policy"),),
+    "sqs/redriveAllowPolicy:RedriveAllowPolicy": (_document_rule("redriveAllowPolicy"),),
     "sqs/redrivePolicy:RedrivePolicy": REDRIVES,
     "iam/role:Role": (
         name_rule(quotas.ROLE_NAME, r"\w+=,.@-", IAM),
@@ -185,7 +204,10 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "assumeRolePolicy",
         ),
     ),
-    "iam/rolePolicy:RolePolicy": (name_rule(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),),
+    "iam/rolePolicy:RolePolicy": (
+        name_rule(quotas.ROLE_POLICY_NAME, r"\w+=,.@-", IAM),
+        rule("a policy is a JSON object", TRUST, where("policy", _is_document)),
+    ),
     "dynamodb/table:Table": (
         name_rule(
             quotas.TABLE_NAME,

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, first, one_of, ordered, rule, values_at, where
+from cloudqueues.pulumi.rules.checks import (
+    Rule,
+    Values,
+    Violations,
+    absent,
+    first,
+    one_of,
+    only_if,
+    ordered,
+    rule,
+    values_at,
+    where,
+)
 from cloudqueues.quotas import aws as quotas
 
 ALARM = "https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html"
@@ -31,6 +43,7 @@ def _dimensions(inputs: Values) -> Violations:
 
 
 AN_HOUR = 3600
+MISSING_DATA = ("breaching", "notBreaching", "ignore", "missing")
 
 
 def _look_back(inputs: Values) -> Violations:
@@ -48,6 +61,17 @@ def _period(value: Any) -> bool:
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "cloudwatch/metricAlarm:MetricAlarm": (
+        rule(
+            f"missing data is treated as one of {', '.join(MISSING_DATA)}",
+            ALARM,
+            one_of("treatMissingData", *MISSING_DATA),
+        ),
+        rule(
+            "statistic and extendedStatistic exclude each other",
+            ALARM,
+            only_if(lambda inputs: bool(inputs.get("statistic")), absent("extendedStatistic")),
+            "statistic",
+        ),
         rule("a period is 10, 20 or 30 s, or a multiple of 60", ALARM, where("period", _period)),
         rule("a period is 10, 20 or 30 s, or a multiple of 60", ALARM, where("metricQueries.metric.period", _period)),
         rule(

@@ -80,6 +80,12 @@ def _variables(inputs: Values) -> Violations:
         yield f"environment.variables.{name}", name
 
 
+def _without_code(inputs: Values) -> Violations:
+    sources = ("imageUri",) if inputs.get("packageType") == "Image" else ("code", "filename", "s3Bucket")
+    if not any(inputs.get(name) for name in sources):
+        yield sources[0], None
+
+
 def _large_environment(inputs: Values) -> Violations:
     variables = first(inputs, "environment.variables") or {}
     size = sum(len(f"{name}{value}".encode()) for name, value in variables.items())
@@ -125,6 +131,12 @@ def _shared_capacity(inputs: Values) -> bool:
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "lambda/function:Function": (
         name_rule(quotas.FUNCTION_NAME, "A-Za-z0-9_-", FUNCTION),
+        rule(
+            "a function has code: one of code, s3Bucket and filename, or imageUri for a package of type Image",
+            FUNCTION,
+            _without_code,
+            "packageType",
+        ),
         rule(
             f"a function runs for 1 to {quotas.FUNCTION_SECONDS:,} s",
             FUNCTION,

@@ -29,6 +29,7 @@ LARGE_MESSAGES = (
     "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#large-messages-support"
 )
 TIERS = "https://azure.microsoft.com/pricing/details/service-bus/"
+MESSAGING_UNITS = "https://learn.microsoft.com/azure/service-bus-messaging/service-bus-premium-messaging#messaging-unit---how-many-are-needed"
 
 GIGABYTE = 1024
 """Megabytes."""
@@ -42,6 +43,15 @@ def name_rule(path: str, words: str, pattern: str) -> Rule:
 def _tier(*names: str) -> Callable[[Values], bool]:
     """Return a test whether the namespace is of one of these tiers. False for a namespace of another stack."""
     return lambda inputs: first(inputs, f"{PARENT}.sku.name") in names
+
+
+def _units(inputs: Values) -> Violations:
+    """Yield a number of messaging units that a premium namespace cannot have."""
+    units = first(inputs, "sku.capacity")
+    partitions = inputs.get("premiumMessagingPartitions") or 1
+    allowed = {partitions * count for count in quotas.MESSAGING_UNITS}
+    if first(inputs, "sku.name") == "Premium" and units is not None and units not in allowed:
+        yield "sku.capacity", units
 
 
 def _expires_sooner(inputs: Values) -> Violations:
@@ -130,6 +140,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "namespaceName",
             "a namespace's name has 6 to 50 letters, digits and hyphens, and begins with a letter",
             r"[A-Za-z][A-Za-z0-9-]{4,48}[A-Za-z0-9]",
+        ),
+        rule(
+            f"a premium namespace has {', '.join(map(str, quotas.MESSAGING_UNITS))} messaging units for each partition",
+            MESSAGING_UNITS,
+            _units,
+            "sku",
+            "premiumMessagingPartitions",
         ),
     ),
     "servicebus:Queue": (

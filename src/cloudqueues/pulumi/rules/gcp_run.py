@@ -15,7 +15,6 @@ from cloudqueues.pulumi.rules.checks import (
     duration_within,
     first,
     matches,
-    one_of,
     only_if,
     ordered,
     rule,
@@ -207,11 +206,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "serviceConfig.minInstanceCount",
             "serviceConfig.maxInstanceCount",
         ),
-        rule(
-            "there is no such ingress setting",
-            FUNCTIONS,
-            one_of("serviceConfig.ingressSettings", "ALLOW_ALL", "ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"),
-        ),
         rule("the platform sets this variable", VARIABLES, _reserved, "serviceConfig.environmentVariables"),
     ),
     "cloudrunv2/service:Service": (
@@ -232,17 +226,6 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             ordered("template.scaling", "minInstanceCount", "maxInstanceCount"),
             "template.scaling.minInstanceCount",
             "template.scaling.maxInstanceCount",
-        ),
-        rule(
-            "there is no such ingress setting",
-            SERVICES,
-            one_of(
-                "ingress",
-                "INGRESS_TRAFFIC_ALL",
-                "INGRESS_TRAFFIC_INTERNAL_ONLY",
-                "INGRESS_TRAFFIC_INTERNAL_LOAD_BALANCER",
-                "INGRESS_TRAFFIC_NONE",
-            ),
         ),
         rule(
             "the platform sets this variable",

@@ -12,6 +12,13 @@ from typing import Any
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
+from cloudqueues.quotas.azure import (
+    DELIVERIES,
+    DUPLICATES_SECONDS,
+    LEAST_DUPLICATES_SECONDS,
+    LEAST_LOCK_SECONDS,
+    LOCK_SECONDS,
+)
 from cloudqueues.servicebus.admin import atom, authorization
 from cloudqueues.servicebus.admin.refusals import invalid
 from cloudqueues.servicebus.admin.values import (
@@ -27,12 +34,10 @@ from cloudqueues.servicebus.admin.values import (
     words,
 )
 from cloudqueues.servicebus.amqp.attach import entity_path
-from cloudqueues.servicebus.config import LONGEST_LOCK, LONGEST_WINDOW, MOST_DELIVERIES, SERVICE
+from cloudqueues.servicebus.config import SERVICE
 from cloudqueues.servicebus.settings import STATUSES, Settings
 from cloudqueues.servicebus.tiers import PREMIUM, Tier
 
-SHORTEST_WINDOW = 20.0
-"""Seconds: https://learn.microsoft.com/azure/service-bus-messaging/enable-duplicate-detection"""
 SIZES = (1024, 2048, 3072, 4096, 5120)
 """Sizes of an entity in the standard tier, in megabytes."""
 PREMIUM_SIZES = tuple(1024 * gigabytes for gigabytes in range(1, 81))
@@ -47,10 +52,6 @@ STANDARD_MESSAGE = 256
 """Kilobytes of a message in the standard tier. Only the premium tier allows another size."""
 PREMIUM_MESSAGES = (1024, 102_400)
 """Kilobytes: the minimum, which is the default, and the maximum."""
-SHORTEST_LOCK = 5.0
-"""Seconds, as in the portal and in Microsoft's emulator. The service has accepted a shorter lock, and then delivered
-nothing: https://github.com/Azure/azure-sdk-for-node/issues/1747
-https://github.com/Azure/azure-service-bus-emulator-installer/issues/53"""
 _SHORTEST = 1e-7
 """Seconds: one tick of .NET."""
 
@@ -59,9 +60,15 @@ FIXED = ("RequiresSession", "RequiresDuplicateDetection", "EnablePartitioning")
 
 
 def _lock(name: str, text: str) -> float:
-    seconds: float = duration(SHORTEST_LOCK)(name, text)
-    if seconds > LONGEST_LOCK:
-        raise invalid(f"The supplied lock time exceeds the allowed maximum of '{LONGEST_LOCK / 60:g}' minutes.")
+    """Read the duration of a lock. The minimum is that of the portal and of Microsoft's emulator: the service has accepted
+    a shorter lock, and then delivered nothing.
+
+    https://github.com/Azure/azure-sdk-for-node/issues/1747
+    https://github.com/Azure/azure-service-bus-emulator-installer/issues/53
+    """
+    seconds: float = duration(LEAST_LOCK_SECONDS)(name, text)
+    if seconds > LOCK_SECONDS:
+        raise invalid(f"The supplied lock time exceeds the allowed maximum of '{LOCK_SECONDS / 60:g}' minutes.")
     return seconds
 
 
@@ -94,13 +101,13 @@ _STANDARD: Mapping[str, Property] = {
     "DefaultMessageTimeToLive": Property(read=duration(_SHORTEST), show=duration_text, setting="default_ttl"),
     "DeadLetteringOnMessageExpiration": _flag(setting="dead_letter_expired"),
     "DeadLetteringOnFilterEvaluationExceptions": _flag(setting="dead_letter_filter_errors"),
-    "MaxDeliveryCount": Property(read=whole(1, MOST_DELIVERIES), show="{:.0f}".format, setting="max_delivery_count"),
+    "MaxDeliveryCount": Property(read=whole(1, DELIVERIES), show="{:.0f}".format, setting="max_delivery_count"),
     "ForwardTo": Property(read=address, setting="forward_to", is_address=True),
     "ForwardDeadLetteredMessagesTo": Property(read=address, setting="forward_dead_letters_to", is_address=True),
     "Status": Property(read=one_of(*STATUSES), setting="status"),
     "RequiresDuplicateDetection": _flag(default=False),
     "DuplicateDetectionHistoryTimeWindow": Property(
-        read=duration(SHORTEST_WINDOW, LONGEST_WINDOW), show=duration_text, default=SERVICE.window
+        read=duration(LEAST_DUPLICATES_SECONDS, DUPLICATES_SECONDS), show=duration_text, default=SERVICE.window
     ),
     "MaxSizeInMegabytes": Property(read=_size(*SIZES, partitions=PARTITIONS), default=SIZES[0]),
     "EnableBatchedOperations": _flag(default=True),

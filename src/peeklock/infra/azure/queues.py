@@ -10,7 +10,7 @@ from pulumi_azure_native import servicebus
 
 from peeklock.errors import ConfigError
 from peeklock.infra import retry_warnings
-from peeklock.infra.azure import naming
+from peeklock.infra.azure import locks, naming
 from peeklock.infra.azure.shared import Shared
 from peeklock.infra.settings.azure import Settings, iso
 from peeklock.queue import Queue
@@ -59,7 +59,8 @@ def queue(
     existing: str | None,
     parent: pulumi.Resource,
 ) -> Entity:
-    """Make or read the queue. Raises ConfigError for an existing queue with another name than the declared one."""
+    """Make or read the queue. Raises ConfigError for an existing queue with another name than the declared one,
+    and, once the lock's duration is known, for one that ends before a batch does."""
     if existing is not None:
         if naming.part(existing, "queues") != declared.name:
             raise ConfigError(
@@ -72,8 +73,9 @@ def queue(
                 declared, "maxDeliveryCount", limit, str(settings.deliveries), parent
             )
         )
+        read.resource.lock_duration.apply(lambda lock: locks.check(declared, settings, lock))
         return read
-    return _entity(
+    created = _entity(
         servicebus.Queue(
             f"{shared.app}-{declared.name}",
             namespace_name=shared.namespace.name,
@@ -89,6 +91,8 @@ def queue(
             opts=shared.data_options(parent),
         )
     )
+    created.resource.lock_duration.apply(lambda lock: locks.check(declared, settings, lock))
+    return created
 
 
 def forward_topic(

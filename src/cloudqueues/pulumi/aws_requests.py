@@ -1,4 +1,4 @@
-"""botocore's models of AWS's APIs, and the requests that make what a program registers."""
+"""Requests to AWS that create the resources of a program, and botocore's models of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import botocore.session
-
+from cloudqueues import aws_models
 from cloudqueues.pulumi.aws_queues import ATTRIBUTES
-from tests.infra.models.shapes import Shape
+from cloudqueues.pulumi.shapes import Shape, refused_values
+from cloudqueues.pulumi.wire import UNKNOWN
 
 Inputs = Mapping[str, Any]
 Call = tuple[str, str, dict[str, Any]]
@@ -27,11 +27,12 @@ KINDS = {
     "double": "number",
     "boolean": "flag",
 }
-"""Others, such as timestamps and blobs, are taken as they are."""
+"""Kinds of values by botocore's type names. Other types, such as timestamps and blobs, are not checked."""
 
 
 def requests(type_: str, inputs: Inputs) -> Iterator[tuple[Shape, dict[str, Any]]]:
-    """The calls that make a resource. Raises KeyError for a type that is not in the table."""
+    """Yield the model and the parameters of each call that creates a resource. Raises KeyError for a type that is not in
+    CALLS."""
     arguments = {key: value for key, value in inputs.items() if not key.startswith("__")}
     for service, operation, parameters in CALLS[type_.removeprefix("aws:")](arguments):
         yield shape(service, operation), {key: value for key, value in parameters.items() if value is not None}
@@ -39,21 +40,15 @@ def requests(type_: str, inputs: Inputs) -> Iterator[tuple[Shape, dict[str, Any]
 
 @functools.cache
 def shape(service: str, operation: str) -> Shape:
-    """The input of an operation."""
-    model = _service(service)
-    return _of(service, model.operation_model(operation).input_shape)
+    """Return the shape of an operation's parameters."""
+    return _shape(service, aws_models.service(service).operation_model(operation).input_shape)
 
 
 @functools.cache
-def _service(name: str) -> Any:
-    return botocore.session.get_session().get_service_model(name)
-
-
-@functools.cache
-def _of(service: str, element: Any) -> Shape:
-    said = element.metadata
+def _shape(service: str, element: Any) -> Shape:
+    metadata = element.metadata
     fields = {
-        name: functools.partial(_of, service, inner) for name, inner in getattr(element, "members", {}).items()
+        name: functools.partial(_shape, service, inner) for name, inner in getattr(element, "members", {}).items()
     } if element.type_name == "structure" else {}  # fmt: skip
     inner = {"list": "member", "map": "value"}.get(element.type_name)
     return Shape(
@@ -61,12 +56,12 @@ def _of(service: str, element: Any) -> Shape:
         kind=KINDS.get(element.type_name, "anything"),
         fields=fields,
         required=frozenset(getattr(element, "required_members", ())),
-        item=functools.partial(_of, service, getattr(element, inner)) if inner else None,
-        key=functools.partial(_of, service, element.key) if element.type_name == "map" else None,
+        item=functools.partial(_shape, service, getattr(element, inner)) if inner else None,
+        key=functools.partial(_shape, service, element.key) if element.type_name == "map" else None,
         values=tuple(getattr(element, "enum", ())),
-        pattern=said.get("pattern"),
-        least=said.get("min"),
-        most=said.get("max"),
+        pattern=metadata.get("pattern"),
+        least=metadata.get("min"),
+        most=metadata.get("max"),
     )
 
 
@@ -91,23 +86,23 @@ def _rest(inputs: Inputs, *but: str) -> dict[str, Any]:
 def _queue(inputs: Inputs) -> Iterator[Call]:
     text = {key: json.dumps(value) if isinstance(value, bool) else str(value) for key, value in inputs.items()}
     named = {ATTRIBUTES.get(key, key): value for key, value in text.items() if key not in {"name", "tags"}}
-    yield "sqs", "CreateQueue", {"QueueName": inputs["name"], "Attributes": named, "tags": inputs.get("tags")}
+    yield "sqs", "CreateQueue", {"QueueName": inputs.get("name"), "Attributes": named, "tags": inputs.get("tags")}
 
 
 def _attribute(name: str) -> Callable[[Inputs], Iterator[Call]]:
     def calls(inputs: Inputs) -> Iterator[Call]:
-        attributes = {ATTRIBUTES[name]: inputs[name]}
-        yield "sqs", "SetQueueAttributes", {"QueueUrl": inputs["queueUrl"], "Attributes": attributes}
+        attributes = {ATTRIBUTES[name]: inputs.get(name)}
+        yield "sqs", "SetQueueAttributes", {"QueueUrl": inputs.get("queueUrl"), "Attributes": attributes}
 
     return calls
 
 
 def _function(inputs: Inputs) -> Iterator[Call]:
-    said = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions", "publish")
+    members = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions", "publish")
     variables = (inputs.get("environment") or {}).get("variables")
     yield "lambda", "CreateFunction", {
-        **said,
-        "FunctionName": inputs["name"],
+        **members,
+        "FunctionName": inputs.get("name"),
         "Code": {},
         "Environment": {"Variables": variables},
         "Tags": inputs.get("tags"),
@@ -125,41 +120,62 @@ def _mapping(inputs: Inputs) -> Iterator[Call]:
 
 
 def _role(inputs: Inputs) -> Iterator[Call]:
-    document = inputs["assumeRolePolicy"]
-    arguments = {"RoleName": inputs["name"], "AssumeRolePolicyDocument": document, "Tags": _tags(inputs)}
+    document = inputs.get("assumeRolePolicy")
+    arguments = {"RoleName": inputs.get("name"), "AssumeRolePolicyDocument": document, "Tags": _tags(inputs)}
     yield "iam", "CreateRole", {**_rest(inputs, "name", "assumeRolePolicy", "tags"), **arguments}
 
 
 def _role_policy(inputs: Inputs) -> Iterator[Call]:
-    arguments = {"PolicyName": inputs["name"], "RoleName": inputs["role"], "PolicyDocument": inputs["policy"]}
+    arguments = {
+        "PolicyName": inputs.get("name"),
+        "RoleName": inputs.get("role"),
+        "PolicyDocument": inputs.get("policy"),
+    }
     yield "iam", "PutRolePolicy", {**_rest(inputs, "name", "role", "policy"), **arguments}
 
 
+_OF_TABLE = (
+    "name",
+    "hashKey",
+    "rangeKey",
+    "attributes",
+    "tags",
+    "ttl",
+    "pointInTimeRecovery",
+    "serverSideEncryption",
+    "streamEnabled",
+    "streamViewType",
+)
+"""Properties of a table that have other names in the API, or calls of their own."""
+
+
 def _table(inputs: Inputs) -> Iterator[Call]:
-    names = ("name", "hashKey", "attributes", "tags", "ttl", "pointInTimeRecovery", "serverSideEncryption")
     attributes = [
-        {"AttributeName": element["name"], "AttributeType": element["type"]} for element in inputs["attributes"]
+        {"AttributeName": element.get("name"), "AttributeType": element.get("type")}
+        for element in inputs.get("attributes") or ()
     ]
-    keys = [{"AttributeName": inputs["hashKey"], "KeyType": "HASH"}]
-    request = {
-        "TableName": inputs["name"],
+    keys = {"HASH": inputs.get("hashKey"), "RANGE": inputs.get("rangeKey")}
+    view = inputs.get("streamViewType") or None
+    yield "dynamodb", "CreateTable", {
+        **_rest(inputs, *_OF_TABLE),
+        "TableName": inputs.get("name"),
         "AttributeDefinitions": attributes,
-        "KeySchema": keys,
+        "KeySchema": [{"AttributeName": name, "KeyType": kind} for kind, name in keys.items() if name] or None,
         "Tags": _tags(inputs),
-    }
-    yield "dynamodb", "CreateTable", {**_rest(inputs, *names), **request}
+        "StreamSpecification": view and {"StreamEnabled": True, "StreamViewType": view},
+    }  # fmt: skip
+    name = inputs.get("name")
     if ttl := inputs.get("ttl"):
-        yield "dynamodb", "UpdateTimeToLive", {"TableName": inputs["name"], "TimeToLiveSpecification": _pascal(ttl)}
+        yield "dynamodb", "UpdateTimeToLive", {"TableName": name, "TimeToLiveSpecification": _pascal(ttl)}
     if (recovery := inputs.get("pointInTimeRecovery")) is not None:
-        enabled = {"PointInTimeRecoveryEnabled": recovery["enabled"]}
-        arguments = {"TableName": inputs["name"], "PointInTimeRecoverySpecification": enabled}
-        yield "dynamodb", "UpdateContinuousBackups", arguments
+        enabled = {"PointInTimeRecoveryEnabled": recovery.get("enabled")}
+        yield "dynamodb", "UpdateContinuousBackups", {"TableName": name, "PointInTimeRecoverySpecification": enabled}
 
 
 def _alarm(inputs: Inputs) -> Iterator[Call]:
     yield "cloudwatch", "PutMetricAlarm", {
         **_rest(inputs, "name", "tags", "metricQueries", "dimensions", "okActions"),
-        "AlarmName": inputs["name"],
+        "AlarmName": inputs.get("name"),
         "Tags": _tags(inputs),
         "OKActions": inputs.get("okActions"),
         "Dimensions": _pairs(inputs.get("dimensions"), "Name", "Value"),
@@ -168,11 +184,16 @@ def _alarm(inputs: Inputs) -> Iterator[Call]:
 
 
 def _query(element: Inputs) -> dict[str, Any]:
-    said = _rest(element, "metric")
+    query = _rest(element, "metric")
     if metric := element.get("metric"):
-        named = {**_rest(metric, "period", "stat", "unit"), "Dimensions": _pairs(metric["dimensions"], "Name", "Value")}
-        said["MetricStat"] = {"Metric": named, "Period": metric["period"], "Stat": metric["stat"]}
-    return said
+        dimensions = _pairs(metric.get("dimensions"), "Name", "Value")
+        query["MetricStat"] = {
+            "Metric": {**_rest(metric, "period", "stat", "unit", "dimensions"), "Dimensions": dimensions},
+            "Period": metric.get("period"),
+            "Stat": metric.get("stat"),
+            "Unit": metric.get("unit"),
+        }
+    return query
 
 
 def _dashboard(inputs: Inputs) -> Iterator[Call]:
@@ -180,22 +201,22 @@ def _dashboard(inputs: Inputs) -> Iterator[Call]:
 
 
 def _log_group(inputs: Inputs) -> Iterator[Call]:
-    name = inputs["name"]
+    name = inputs.get("name")
     members = {"name", "retentionInDays", "tags", "kmsKeyId"}
-    more = {key: value for key, value in inputs.items() if key not in members}
+    rest = {key: value for key, value in inputs.items() if key not in members}
     tags, key = inputs.get("tags"), inputs.get("kmsKeyId")
-    yield "logs", "CreateLogGroup", {"logGroupName": name, "tags": tags, "kmsKeyId": key, **more}
+    yield "logs", "CreateLogGroup", {"logGroupName": name, "tags": tags, "kmsKeyId": key, **rest}
     if days := inputs.get("retentionInDays"):
         yield "logs", "PutRetentionPolicy", {"logGroupName": name, "retentionInDays": days}
 
 
 def _topic(inputs: Inputs) -> Iterator[Call]:
     attributes = {key: str(value) for key, value in _rest(inputs, "name", "tags").items()}
-    yield "sns", "CreateTopic", {"Name": inputs["name"], "Attributes": attributes, "Tags": _tags(inputs)}
+    yield "sns", "CreateTopic", {"Name": inputs.get("name"), "Attributes": attributes, "Tags": _tags(inputs)}
 
 
 def _subscription(inputs: Inputs) -> Iterator[Call]:
-    yield "sns", "Subscribe", {**_rest(inputs, "topic"), "TopicArn": inputs["topic"]}
+    yield "sns", "Subscribe", {**_rest(inputs, "topic"), "TopicArn": inputs.get("topic")}
 
 
 CALLS: Mapping[str, Callable[[Inputs], Iterator[Call]]] = {
@@ -216,3 +237,46 @@ CALLS: Mapping[str, Callable[[Inputs], Iterator[Call]]] = {
     "sqs/redriveAllowPolicy:RedriveAllowPolicy": _attribute("redriveAllowPolicy"),
     "sqs/redrivePolicy:RedrivePolicy": _attribute("redrivePolicy"),
 }
+
+NAMES = {
+    "alarmName": "name",
+    "attributeDefinitions": "attributes",
+    "attributeName": "name",
+    "attributeType": "type",
+    "logGroupName": "name",
+    "metrics": "metricQueries",
+    "policyName": "name",
+    "queueName": "name",
+    "roleName": "name",
+    "tableName": "name",
+}
+"""Names of the API, in camel case, for which Pulumi has others."""
+
+
+def problems(type_: str, inputs: Inputs) -> list[str]:
+    """Return the values that botocore's model refuses, each as `path: problem`, with Pulumi's names in the path.
+
+    Resource types without an entry in CALLS have none.
+    """
+    if type_.removeprefix("aws:") not in CALLS:
+        return []
+    refused = {
+        _pulumi_path(path): problem
+        for model, parameters in requests(type_, _known(inputs))
+        for path, problem in refused_values(model, parameters)
+    }
+    return [f"{path}: {problem}" for path, problem in sorted(refused.items())]
+
+
+def _known(value: Any) -> Any:
+    """Return a value without its parts that are unknown until a real run."""
+    if isinstance(value, Mapping):
+        return {key: _known(inner) for key, inner in value.items() if inner not in (UNKNOWN, None)}
+    return [_known(inner) for inner in value if inner not in (UNKNOWN, None)] if isinstance(value, list) else value
+
+
+def _pulumi_path(path: str) -> str:
+    """Return a path of the API as Pulumi writes it: `Metrics[0].MetricStat.Stat` becomes `metricQueries[0].metric.stat`."""
+    path = path.replace("MetricStat.Metric.", "Metric.").replace("MetricStat.", "Metric.")
+    names = ((part[0].lower() + part[1:]).partition("[") for part in path.split("."))
+    return ".".join(f"{NAMES.get(name, name)}{bracket}{index}" for name, bracket, index in names)

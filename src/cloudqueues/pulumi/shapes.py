@@ -1,16 +1,15 @@
-"""Shapes of an API's requests, as its own model states them, and a check of requests by them.
+"""Shapes of an API's requests, as its own model states them, and checks of requests by them.
 
-The models of three clouds (aws.py, azure.py, google.py) are read into the same `Shape`s, which know nothing of Pulumi's SDKs.
+The models of all clouds are read into the same `Shape`s, which do not depend on Pulumi's SDKs.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-import regex
 
 from cloudqueues.pulumi.wire import UNKNOWN, is_asset
 
@@ -48,8 +47,27 @@ FORMS = {
 
 
 def problems(shape: Shape, value: Any, path: str = "") -> list[str]:
-    """Return what is wrong with a request, each as `path=value: rule (source)`."""
+    """Return all problems of a request, each as `path=value: rule (source)`: kinds, unknown and missing properties included."""
     return list(_check(shape, value, path))
+
+
+def refused_values(shape: Shape, value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path and the problem of each value that no enumeration, range or pattern of the model allows.
+
+    Properties that the model does not have, and those that are missing, are left out: a program's inputs are only in part
+    those of the API.
+    """
+    if value in (UNKNOWN, None) or is_asset(value) or not KINDS[shape.kind](value):
+        return
+    if shape.kind == "object":
+        for name in value.keys() & shape.fields.keys():
+            yield from refused_values(shape.fields[name](), value[name], f"{path}.{name}".removeprefix("."))
+    elif shape.kind == "list" and shape.item:
+        for index, inner in enumerate(value):
+            yield from refused_values(shape.item(), inner, f"{path}[{index}]")
+    for rule in (_values, _range, _text):
+        for problem in rule(shape, value, path):
+            yield path, problem.removeprefix(f"{path}=")
 
 
 def _check(shape: Shape, value: Any, path: str) -> Iterator[str]:
@@ -101,10 +119,26 @@ def _values(shape: Shape, value: Any, path: str) -> Iterator[str]:
 def _text(shape: Shape, value: Any, path: str) -> Iterator[str]:
     if not isinstance(value, str):
         return
-    if shape.pattern and not regex.fullmatch(shape.pattern, value):
+    if shape.pattern and not _compiled(shape.pattern).fullmatch(value):
         yield f"{path}={value!r}: does not match {shape.pattern} ({shape.source})"
     if shape.form and not re.fullmatch(FORMS[shape.form], value):
         yield f"{path}={value!r}: is no {shape.form} ({shape.source})"
+
+
+@functools.cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """Compile a pattern of a model, which may have classes of Unicode that `re` does not have."""
+    for name, characters in UNICODE_CLASSES.items():
+        pattern = pattern.replace(name, characters)
+    return re.compile(pattern)
+
+
+UNICODE_CLASSES = {
+    r"\p{L}": r"\w",
+    r"\p{N}": r"\d",
+    r"\p{Z}": r" \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000",
+}
+"""Letters, numbers and separators, as they are written within a set. https://unicode.org/reports/tr18/#General_Category_Property"""
 
 
 def _is_number(value: Any) -> bool:
