@@ -98,7 +98,9 @@ def _attribute(name: str) -> Callable[[Inputs], Iterator[Call]]:
 
 
 def _function(inputs: Inputs) -> Iterator[Call]:
-    members = _rest(inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions", "publish")
+    members = _rest(
+        inputs, "name", "tags", "environment", "code", "kmsKeyArn", "reservedConcurrentExecutions", "publish"
+    )
     variables = (inputs.get("environment") or {}).get("variables")
     yield "lambda", "CreateFunction", {
         **members,
