@@ -15,7 +15,7 @@ import pytest
 from peeklock import platform_registry
 from peeklock.concurrency import event_loop
 from peeklock.errors import ConfigError
-from peeklock.registry import open_sender, open_store
+from peeklock.registry import check_sender, check_store, open_sender, open_store
 from tests.support import ROOT
 
 PROGRAM = """
@@ -111,3 +111,24 @@ def test_a_package_whose_platform_cannot_be_used_is_named(
     assert str(raised.value).startswith(f"the platform 'spool' ({value}) of broken cannot be used: {problem}")
     assert str(raised.value).endswith("; update or uninstall broken")
     assert platform_registry.find_platform("sqs") is platform_registry.PLATFORMS["sqs"]
+
+
+def test_the_metadata_of_packages_is_read_for_unknown_names_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def entry_points(group: str) -> list[object]:
+        asked.append(group)
+        return []
+
+    monkeypatch.setattr("importlib.metadata.entry_points", entry_points)
+    platform_registry.platforms.cache_clear()
+    check_store("memory://")
+    check_sender("memory://orders")
+    assert platform_registry.find_platform("sqs") is not None
+    assert asked == []
+    with pytest.raises(ConfigError, match="unknown scheme 'ledger'"):
+        check_store("ledger://shop")
+    with pytest.raises(ConfigError, match="unknown scheme 'spool'"):
+        check_sender("spool://orders")
+    assert asked == ["peeklock.stores", "peeklock.platforms"]
+    platform_registry.platforms.cache_clear()

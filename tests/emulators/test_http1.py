@@ -71,6 +71,32 @@ def test_trailers_and_extensions_of_chunks_are_passed_over() -> None:
     assert asyncio.run(talk(data)).count(b"PUT /  3 False") == 2
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"X : y\r\n\r\n",
+        b"X: y\r\n folded\r\n\r\n",
+        b": y\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n3\r\n1234\r\n0\r\n\r\n",
+    ],
+    ids=["a space after the name", "a folded line", "no name", "a chunk longer than its size"],
+)
+def test_a_malformed_request_ends_its_connection(data: bytes) -> None:
+    answer = asyncio.run(talk(b"PUT / HTTP/1.1\r\n" + data + b"GET / HTTP/1.1\r\n\r\n"))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 9\r\n\r\n123", b"Transfer-Encoding: chunked\r\n\r\n9\r\n123"])
+def test_a_body_that_breaks_off_is_not_answered(body: bytes) -> None:
+    assert asyncio.run(talk(b"PUT / HTTP/1.1\r\n" + body)) == b""
+
+
+def test_the_last_coding_of_a_body_makes_it_chunked() -> None:
+    data = b"PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n3\r\n123\r\n0\r\n\r\n"
+    assert asyncio.run(talk(data)).endswith(b"PUT /  3 False")
+
+
 @pytest.mark.parametrize("size", [b"0x3", b"0X3", b"+3", b"-3", b"3_", b""])
 def test_a_size_of_a_chunk_is_hexadecimal_digits(size: bytes) -> None:
     data = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + size + b"\r\n123\r\n0\r\n\r\n"
