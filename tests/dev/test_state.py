@@ -190,6 +190,12 @@ def test_a_table_that_is_none(tmp_path, table):
         load(tmp_path)
 
 
+def test_platforms_are_run_in_one_order_whatever_the_tables(tmp_path):
+    table = 'cloudtasks = ["app:task"]\nsqs = ["app:handler"]'
+    (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{table}\n")
+    assert list(load(tmp_path).entries) == ["sqs", "cloudtasks"]
+
+
 def test_the_names_of_a_function_app(tmp_path):
     """The class of the app may stand beside it, and the app may have two names."""
     app = sample.FILES["azure/function_app.py"]

@@ -205,3 +205,28 @@ def test_a_last_reply_that_is_never_read_is_given_up() -> None:
         return bool(transport.is_aborted)
 
     assert asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nx", b"GET / HTTP/1.1\r\n\r\n"]
+)
+def test_a_connection_that_is_reset_leaves_nothing_behind(data: bytes) -> None:
+    """Neither a task nor an error in the log."""
+    problems: list[Any] = []
+
+    async def scenario() -> int:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+        transport: Any = StuckTransport()
+        server = HttpServer(echo, refuse, LIMITS)
+        connection = server.connection()
+        connection.connection_made(transport)
+        if data:
+            connection.data_received(data)
+        connection.connection_lost(ConnectionResetError())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert transport.is_aborted
+        return len(server._open)
+
+    assert asyncio.run(scenario()) == 0
+    assert not problems
