@@ -230,3 +230,16 @@ def test_a_connection_that_is_reset_leaves_nothing_behind(data: bytes) -> None:
 
     assert asyncio.run(scenario()) == 0
     assert not problems
+
+
+def test_a_connection_that_begins_after_the_stop_is_broken_off() -> None:
+    async def scenario() -> tuple[bool, int]:
+        transport: Any = StuckTransport()
+        server = HttpServer(echo, refuse, LIMITS)
+        connection = server.connection()
+        connection.connection_made(transport)
+        await server.close()
+        await asyncio.sleep(0)
+        return transport.is_aborted, len(server._open)
+
+    assert asyncio.run(scenario()) == (True, 0)

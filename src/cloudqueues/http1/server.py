@@ -76,6 +76,7 @@ class HttpServer:
         self._refusal = refusal
         self._open: set[asyncio.Task[None] | None] = set()
         self._server: asyncio.Server | None = None
+        self._is_closed = False
 
     async def listen(
         self, host: str, port: int, layer: Callable[[asyncio.Protocol], asyncio.Protocol] | None = None
@@ -86,6 +87,7 @@ class HttpServer:
             return self.connection() if layer is None else layer(self.connection())
 
         self._server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=1024)
+        self._is_closed = False
         return int(self._server.sockets[0].getsockname()[1])
 
     def connection(self) -> asyncio.StreamReaderProtocol:
@@ -94,6 +96,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop listening, and break off every connection."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
         connections = [task for task in self._open if task is not None]
@@ -105,6 +108,8 @@ class HttpServer:
         task = asyncio.current_task()
         self._open.add(task)
         try:
+            if self._is_closed:  # it was accepted before, and begins only now
+                return
             while await self._serve_request(reader, writer):
                 pass
             async with asyncio.timeout(self.limits.idle):
