@@ -187,6 +187,9 @@ def test_two_handlers_of_one_queue(project):
         ("[tool.peeklock.dev]\nsqs = 7\n", "[tool.peeklock.dev]: sqs = 7 is no list of module:function"),
         ("[tool.peeklock]\n", "name all of them in pyproject.toml"),
         ("[tool", "pyproject.toml: "),
+        ("tool = 1\n", "pyproject.toml: tool = 1 is no table"),
+        ("[tool]\npeeklock = 'dev'\n", "pyproject.toml, [tool]: peeklock = 'dev' is no table"),
+        ("[tool.peeklock]\ndev = ['shop:store']\n", "[tool.peeklock]: dev = ['shop:store'] is no table"),
     ],
 )
 def test_a_table_that_names_no_handlers(project, table, problem):

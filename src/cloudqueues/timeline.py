@@ -103,8 +103,10 @@ class Timeline:
 
     def _ring(self) -> None:
         self._wake = None
-        self._run_due()
-        self._arm()
+        try:
+            self._run_due()
+        finally:  # an action that fails does not keep the others from their time
+            self._arm()
 
     def _run_due(self) -> None:
         while self._due and self._due[0][0] <= self.now():

@@ -9,10 +9,13 @@ import functools
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from peeklock.errors import ConfigError
 from peeklock.keywords import nearest
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +128,31 @@ PLATFORMS: dict[str, Platform] = {
 
 @functools.cache
 def platforms() -> Mapping[str, Platform]:
-    """Return all platforms by name, those of installed packages too. The first call reads the metadata of all packages."""
+    """Return all platforms by name, those of installed packages too. The first call reads the metadata of all packages.
+
+    Raises ConfigError for one that cannot be loaded.
+    """
     from importlib.metadata import entry_points
 
-    foreign = {entry.name: entry.load() for entry in entry_points(group="peeklock.platforms")}
+    foreign = {entry.name: _loaded(entry) for entry in entry_points(group="peeklock.platforms")}
     return {**foreign, **PLATFORMS}
+
+
+def _loaded(entry: EntryPoint) -> Platform:
+    try:
+        platform = entry.load()
+    except Exception as exc:
+        raise _unusable(entry, f"{type(exc).__name__}: {exc}") from exc
+    if not isinstance(platform, Platform):
+        raise _unusable(entry, f"its value is a {type(platform).__name__}, not a Platform")
+    return platform
+
+
+def _unusable(entry: EntryPoint, problem: str) -> ConfigError:
+    package = entry.dist.name if entry.dist else "a package"
+    return ConfigError(
+        f"the platform {entry.name!r} ({entry.value}) of {package} cannot be used: {problem}; update or uninstall {package}"
+    )
 
 
 def find_platform(name: str) -> Platform | None:

@@ -232,3 +232,8 @@ def test_no_function_loads_what_computes_a_span():
     code = "import sys, peeklock; peeklock.Queue('orders').fingerprint; peeklock.sqs; print('peeklock.retry_span' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def test_a_task_is_delayed_for_at_most_thirty_days() -> None:
+    queue = Queue("orders", max_attempts=2, first_delay=timedelta(days=60), max_delay=timedelta(days=60))
+    assert queue.span("cloudtasks").longest == TASK_DELAY

@@ -14,6 +14,7 @@ import pytest
 
 import peeklock
 from cloudqueues.shutdown import CHANGED, Wakeup, until_stopped
+from peeklock.dev import discovery
 from peeklock.dev.describe import _check_deployed, _is_installed
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
@@ -150,6 +151,59 @@ def test_code_outside_of_the_project(tmp_path):
         assert wakeup.wait() == CHANGED
         assert changes.take() == {(common / "shared.py").resolve()}
     wakeup.close()
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        "os.system('echo a child process')",
+        "os.write(1, b'written past Python')",
+        "os.write(2, b'\\xff\\xfe')",
+        "atexit.register(print, 'an exit handler')",
+        "print('a line')",
+    ],
+)
+def test_output_of_the_code_is_not_taken_for_its_description(tmp_path, noise):
+    root = sample.write(tmp_path, app__orders=f"import atexit, os\n\n{noise}\n" + sample.FILES["app/orders.py"])
+    assert "orders" in sample.discovered(load(root).only(["sqs"])).queues
+
+
+def test_a_process_that_the_code_leaves_behind_is_not_waited_for(tmp_path, monkeypatch):
+    child = "subprocess.Popen([sys.executable, '-c', 'input()'], stdin=open(os.environ['STDIN']))"
+    imports = f"import os, subprocess, sys\n\nchild = {child}\n"
+    root = sample.write(tmp_path, app__orders=imports + sample.FILES["app/orders.py"])
+    fifo = tmp_path / "stdin"
+    os.mkfifo(fifo)
+    end = os.open(fifo, os.O_RDWR)
+    monkeypatch.setattr(discovery, "DESCRIBE_SECONDS", 20)
+    try:
+        with environment(STDIN=str(fifo)):
+            assert "orders" in sample.discovered(load(root).only(["sqs"])).queues
+    finally:
+        os.write(end, b"end\n")
+        os.close(end)
+
+
+@pytest.mark.parametrize("table", ["tool = 1", "[tool]\npeeklock = 'sqs'", "[tool.peeklock]\ndev = ['sqs']"])
+def test_a_table_that_is_none(tmp_path, table):
+    (tmp_path / "pyproject.toml").write_text(f"{table}\n")
+    with pytest.raises(ConfigError, match="does not say what to run"):
+        load(tmp_path)
+
+
+def test_platforms_are_run_in_one_order_whatever_the_tables(tmp_path):
+    table = 'cloudtasks = ["app:task"]\nsqs = ["app:handler"]'
+    (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{table}\n")
+    assert list(load(tmp_path).entries) == ["sqs", "cloudtasks"]
+
+
+def test_the_names_of_a_function_app(tmp_path):
+    """The class of the app may stand beside it, and the app may have two names."""
+    app = sample.FILES["azure/function_app.py"]
+    app = f"from azure.functions import FunctionApp\n{app}\napplication = app\n"
+    root = sample.write(tmp_path, azure__function_app=app)
+    described = sample.discovered(load(root).only(["servicebus"])).described["servicebus"]
+    assert [handler["queue"] for handler in described] == ["orders"]
 
 
 def test_code_that_does_not_load_is_still_watched(tmp_path):

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,25 @@ def test_time_also_passes_by_itself() -> None:
 
     assert abs(asyncio.run(scenario()) - time.time()) < 5
     assert order == [1, 2]
+
+
+def test_an_action_that_fails_keeps_no_other_from_its_time() -> None:
+    failures: list[Any] = []
+
+    def fail() -> None:
+        raise RuntimeError("planted")
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+        timeline = Timeline(loop)
+        rang = asyncio.Event()
+        timeline.after(0.01, fail)
+        timeline.after(0.01, rang.set)
+        await asyncio.wait_for(rang.wait(), 10)
+
+    asyncio.run(scenario())
+    assert [str(failure) for failure in failures] == ["planted"]
 
 
 def test_faults_are_the_same_for_the_same_seed_in_any_order() -> None:

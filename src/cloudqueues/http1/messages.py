@@ -60,7 +60,7 @@ def _header(line: str) -> tuple[str, str]:
 
 
 def _number(text: str, base: int = 10) -> int:
-    if not text.isascii() or not text.isalnum():
+    if not text.isascii() or not text.isalnum() or text[:2] in {"0x", "0X"}:
         raise Malformed("a length is not a number")
     try:
         return int(text, base)
@@ -109,8 +109,9 @@ def _within(size: int, limit: float) -> int:
 
 
 async def _chunks(reader: asyncio.StreamReader, limit: float) -> AsyncIterator[bytes]:
+    total = 0
     while size := _number((await _line(reader)).partition(b";")[0].strip().decode("latin-1"), 16):
-        limit -= _within(size, limit)
+        total = _within(total + size, limit)
         async for piece in _exactly(reader, size):
             yield piece
         if await _line(reader):

@@ -46,8 +46,9 @@ class Request:
     body: bytes
     is_too_large: bool = False
     """True for a body that was discarded."""
-    is_last: bool = False
-    """True when the connection ends with the reply."""
+    connection: str = ""
+    """Value of the reply's header `Connection`: `close` when the connection ends with the reply, `keep-alive` where a client of
+    HTTP/1.0 needs to be told that it does not, empty otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class HttpServer:
         self._refusal = refusal
         self._open: set[asyncio.Task[None] | None] = set()
         self._server: asyncio.Server | None = None
+        self._is_closed = False
 
     async def listen(
         self, host: str, port: int, layer: Callable[[asyncio.Protocol], asyncio.Protocol] | None = None
@@ -85,6 +87,7 @@ class HttpServer:
             return self.connection() if layer is None else layer(self.connection())
 
         self._server = await asyncio.get_running_loop().create_server(connect, host, port, backlog=1024)
+        self._is_closed = False
         return int(self._server.sockets[0].getsockname()[1])
 
     def connection(self) -> asyncio.StreamReaderProtocol:
@@ -93,6 +96,7 @@ class HttpServer:
 
     async def close(self) -> None:
         """Stop listening, and break off every connection."""
+        self._is_closed = True
         if self._server is not None:
             self._server.close()
         connections = [task for task in self._open if task is not None]
@@ -104,6 +108,8 @@ class HttpServer:
         task = asyncio.current_task()
         self._open.add(task)
         try:
+            if self._is_closed:  # it was accepted before, and begins only now
+                return
             while await self._serve_request(reader, writer):
                 pass
             async with asyncio.timeout(self.limits.idle):
@@ -118,17 +124,19 @@ class HttpServer:
     async def _serve_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Serve one request, and return True when another may follow."""
         async with asyncio.timeout(self.limits.idle):
+            is_head = False
             try:
                 request = await self._read(reader, writer)
-                reply, is_last = await self._reply(request), request.is_last
+                connection, is_head = request.connection, request.method == "HEAD"
+                reply = await self._reply(request)
             except EOFError:
                 return False
             except Malformed as malformed:
-                reply, is_last = self._refusal(malformed), True
-            writer.write(encode(reply, is_last=is_last))
+                reply, connection = self._refusal(malformed), "close"
+            writer.write(encode(reply, connection=connection, is_head=is_head))
             await writer.drain()
         await asyncio.sleep(0)  # requests that were sent at once do not keep the loop from others
-        return not is_last
+        return connection != "close"
 
     async def _reply(self, request: Request) -> Reply:
         try:
@@ -156,7 +164,7 @@ class HttpServer:
                 body, is_too_large = bytearray(), True
         return Request(
             method=head.first[0], path=path, query=query, headers=head.headers,
-            body=bytes(body), is_too_large=is_too_large, is_last=_is_last(head),
+            body=bytes(body), is_too_large=is_too_large, connection=_connection(head),
         )  # fmt: skip
 
     def _target(self, head: messages.Head) -> tuple[str, str]:
@@ -174,13 +182,19 @@ class HttpServer:
         return parts.path, parts.query
 
 
-def _is_last(head: messages.Head) -> bool:
-    default = "close" if head.first[2] == "HTTP/1.0" else ""
-    return head.headers.get("connection", default).lower() == "close"
+def _connection(head: messages.Head) -> str:
+    options = [option.strip() for option in head.headers.get("connection", "").lower().split(",")]
+    if "close" in options:
+        return "close"
+    if head.first[2] == "HTTP/1.0":
+        return "keep-alive" if "keep-alive" in options else "close"
+    return ""
 
 
-def encode(reply: Reply, *, is_last: bool) -> bytes:
-    """Return the bytes of a reply. `is_last`: the connection ends with it."""
+def encode(reply: Reply, *, connection: str = "", is_head: bool = False) -> bytes:
+    """Return the bytes of a reply. `connection`: value of that header. `is_head`: the reply is to a HEAD, so that its body is left
+    out."""
     first = f"HTTP/1.1 {int(reply.status)} {reply.phrase or _PHRASES.get(reply.status, '-')}"
     headers = {**reply.headers, "Content-Length": str(len(reply.body))}
-    return messages.write_head(first, headers | ({"Connection": "close"} if is_last else {})) + reply.body
+    head = messages.write_head(first, headers | ({"Connection": connection} if connection else {}))
+    return head if is_head else head + reply.body

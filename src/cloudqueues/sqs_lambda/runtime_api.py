@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -64,7 +65,9 @@ class RuntimeApi:
         self.asked = asyncio.Event()
         """Set while the process waits for an event, after it was initialised."""
         self.init_error: str | None = None
-        self._events: asyncio.Queue[RuntimeEvent] = asyncio.Queue()
+        self._events: deque[RuntimeEvent] = deque()
+        self._next: asyncio.Future[RuntimeEvent | None] | None = None
+        """Event that the process waits for; None in it once another request waits for it."""
         self._answers: dict[str, asyncio.Future[InvocationResult]] = {}
         limits = Limits(head=_MAX_HEAD, body=MAX_RESPONSE, discards_excess=True, takes_chunks=False)
         self._server = HttpServer(self._answer, _malformed, limits)
@@ -78,7 +81,8 @@ class RuntimeApi:
         """Hand an event to the process, and return the future of its result."""
         answer = asyncio.get_running_loop().create_future()
         self._answers = {event.request_id: answer}
-        self._events.put_nowait(event)
+        self._events.append(event)
+        self._hand_over()
         return answer
 
     async def close(self) -> None:
@@ -87,7 +91,7 @@ class RuntimeApi:
     async def _answer(self, request: Request) -> Reply:
         what = request.path.removeprefix(PREFIX)
         if request.method == "GET" and what == "invocation/next":
-            return await self._next()
+            return await self._take_event()
         if request.method == "POST" and what == "init/error":
             self.init_error = _error_text(request.body)
             return _ACCEPTED
@@ -96,11 +100,23 @@ class RuntimeApi:
             return self._take(posted[1], posted[2], request)
         return _failure(HTTPStatus.NOT_FOUND, "NotFound", f"{request.method} {request.path} is not of this API")
 
-    async def _next(self) -> Reply:
+    async def _take_event(self) -> Reply:
+        """Wait for an event. A process waits for one at a time: its earlier request belongs to a connection that it has
+        given up, and an event must not go there."""
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
+        self._next = asyncio.get_running_loop().create_future()
         self.asked.set()
-        runtime_event = await self._events.get()
-        self.asked.clear()
+        self._hand_over()
+        runtime_event = await self._next
+        if runtime_event is None:
+            return _failure(HTTPStatus.CONFLICT, "Conflict", "another request waits for the next invocation")
         return _reply(HTTPStatus.OK, runtime_event.event, runtime_event.headers)
+
+    def _hand_over(self) -> None:
+        if self._events and self._next is not None and not self._next.done():
+            self.asked.clear()
+            self._next.set_result(self._events.popleft())
 
     def _take(self, request_id: str, kind: str, request: Request) -> Reply:
         answer = self._answers.pop(request_id, None)

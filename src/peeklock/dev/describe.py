@@ -3,12 +3,12 @@
     python -m peeklock.dev.describe ROOT '{"entries": {"sqs": ["app.aws:handler"], "servicebus": ["/shop/azure"]}}'
     python -m peeklock.dev.describe ROOT '{"deployed": {"function": "shop-orders", "platform": "sqs", "target": "app.aws:handler"}}'
 
-It prints one line of JSON, with `error` for code that does not load; what the project's modules print goes to standard error.
+It prints one line of JSON, with `error` for code that does not load; what the project's modules print goes to standard error,
+and so does what their child processes and exit handlers print.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import os
@@ -18,7 +18,7 @@ import sysconfig
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 import peeklock
 from peeklock.binding.bind import binding_of
@@ -156,13 +156,20 @@ def _queue(queue: Queue) -> dict[str, Any]:
 def main(argv: list[str]) -> int:
     root, request = Path(argv[0]), json.loads(argv[1])
     sys.path.insert(0, str(root))
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
+    with _own_output() as output:
+        try:
             answer = describe(root, request)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - the project's code may raise anything when it is imported
-        answer = {"error": explained(exc, root), "config": isinstance(exc, ConfigError)}
-    sys.stdout.write(json.dumps(answer) + "\n")
+        except (Exception, SystemExit) as exc:  # noqa: BLE001 - the project's code may raise anything when it is imported
+            answer = {"error": explained(exc, root), "config": isinstance(exc, ConfigError)}
+        output.write(json.dumps(answer) + "\n")
     return 0
+
+
+def _own_output() -> TextIO:
+    """Return the standard output, and let all else that is written to it go to standard error."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return output
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from peeklock.dev.project import Project
@@ -65,16 +66,20 @@ def describe(root: Path, request: Mapping[str, Any], environment: Mapping[str, s
     """Return the answer of `peeklock.dev.describe`, run with an environment (None: this process's). Raises CodeError for code
     that does not load, ConfigError for entries that are not what they should be."""
     command = [sys.executable, "-m", "peeklock.dev.describe", str(root), json.dumps(request)]
-    try:
-        process = subprocess.run(  # noqa: S603 - our own module
-            command, cwd=root, env=environment, capture_output=True, text=True, timeout=DESCRIBE_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise CodeError(f"importing the handlers took longer than {DESCRIBE_SECONDS} s") from None
+    with (
+        TemporaryFile() as printed
+    ):  # not a pipe, whose end would come with the last process that the code leaves behind
+        try:
+            process = subprocess.run(  # noqa: S603 - our own module
+                command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=printed, timeout=DESCRIBE_SECONDS,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise CodeError(f"importing the handlers took longer than {DESCRIBE_SECONDS} s") from None
+        printed.seek(0)
+        lines = printed.read().decode(errors="replace").strip()
     if process.returncode or not process.stdout:
-        raise CodeError(
-            f"importing the handlers ended the process, with exit status {process.returncode}\n{process.stderr.strip()}"
-        )
+        raise CodeError(f"importing the handlers ended the process, with exit status {process.returncode}\n{lines}")
     answer: dict[str, Any] = json.loads(process.stdout)
     if "error" in answer:
         raise (ConfigError if answer["config"] else CodeError)(answer["error"])

@@ -19,15 +19,20 @@ def triggers(platform: str, folders: Sequence[str]) -> Iterator[dict[str, Any]]:
     (folder,) = folders
     sys.path.insert(0, folder)
     module = importlib.import_module("function_app")
-    apps = [value for value in vars(module).values() if callable(getattr(value, "get_functions", None))]
+    # The class itself may be there too, and an app under two names.
+    apps = {id(value): value for value in vars(module).values() if _is_app(value)}
     if not apps:
         raise ConfigError(f"{folder}/function_app.py has no func.FunctionApp")
-    for function in (function for app in apps for function in app.get_functions()):
+    for function in (function for app in apps.values() for function in app.get_functions()):
         trigger = function.get_trigger().get_dict_repr()
         binding = binding_of(function.get_user_function())
         if binding is None or trigger.get("type") != "serviceBusTrigger":
             continue
         yield _trigger(trigger, binding, function.get_function_name())
+
+
+def _is_app(value: Any) -> bool:
+    return not isinstance(value, type) and callable(getattr(value, "get_functions", None))
 
 
 def _trigger(trigger: Mapping[str, Any], binding: Binding, name: str) -> dict[str, Any]:

@@ -49,7 +49,9 @@ def load(root: Path) -> Project:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file}: {exc}") from None
-    table = document.get("tool", {}).get("peeklock", {}).get("dev")
+    table: Any = document
+    for name in ("tool", "peeklock", "dev"):
+        table = table.get(name) if isinstance(table, dict) else None
     if not isinstance(table, dict) or not table:
         raise ConfigError(f"pyproject.toml does not say what to run:\n\n{EXAMPLE}")
     entries = {name: _entries(name, value, support_of(name), root) for name, value in table.items()}

@@ -75,9 +75,10 @@ def project_of(folder: Path) -> Project:
 
 def _targets(file: Path) -> list[str]:
     try:
-        table = tomllib.loads(file.read_text("utf-8")).get("tool", {}).get("peeklock", {})
+        document = tomllib.loads(file.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ReplayError(f"{file}: {exc}") from None
+    table = _table(_table(document, "tool", str(file)), "peeklock", f"{file}, [tool]")
     for name in table:
         if name not in TABLES:
             raise ReplayError(f"{file}, [tool.peeklock]: {name!r} is unknown; {nearest(name, TABLES)}")
@@ -85,10 +86,18 @@ def _targets(file: Path) -> list[str]:
         return _texts(table["handlers"], f"{file}, [tool.peeklock]: handlers")
     return [
         target
-        for name, value in table.get("dev", {}).items()
+        for name, value in _table(table, "dev", f"{file}, [tool.peeklock]").items()
         if _lists_functions(name)
         for target in _texts(value, f"{file}, [tool.peeklock.dev]: {name}")
     ]
+
+
+def _table(parent: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any]:
+    """Return a table in another one; an empty one where it is missing. Raises ReplayError for any other value."""
+    table = parent.get(name, {})
+    if not isinstance(table, dict):
+        raise ReplayError(f"{where}: {name} = {table!r} is no table")
+    return table
 
 
 def _lists_functions(name: str) -> bool:

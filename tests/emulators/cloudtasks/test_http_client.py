@@ -71,6 +71,14 @@ def test_a_route_of_ones_own(emulator: CloudTasksEmulator, target: Target) -> No
     assert asked[-1] == "https://elsewhere.example.com/"
 
 
+def test_a_target_whose_chunk_is_larger_than_any_number(emulator: CloudTasksEmulator, target: Target) -> None:
+    client = emulator.client()
+    target.script = [lambda _: b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1" + b"0" * 300 + b"\r\nx"]
+    task_of(client, queue_of(client, retry_config={"max_attempts": 1}), target.url)
+    emulator.wait_idle()
+    assert [dispatch.status for dispatch in emulator.dispatches] == [0]
+
+
 @pytest.mark.parametrize("where", ["", "ftp://example.com/", "mailto:x"])
 def test_redirects_to_nowhere_are_answers(emulator: CloudTasksEmulator, target: Target, where: Any) -> None:
     client = emulator.client()

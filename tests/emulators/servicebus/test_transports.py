@@ -214,8 +214,9 @@ def test_a_handshake(web: Web) -> None:
         (handshake(PATH, "Sec-WebSocket-Protocol"), b"400"),
         (f"GET {PATH} HTTP/1.1\r\nno colon\r\n\r\n".encode(), b"400"),
         (b"GET " + b"x" * LONGEST_REQUEST, b"431"),
+        (f"GET {PATH} HTTP/1.1\r\nX: ".encode() + b"x" * LONGEST_REQUEST + b"\r\n\r\n", b"431"),
     ],
-    ids=["another path", "no WebSocket", "no upgrade", "no key", "no subprotocol", "no header", "endless"],
+    ids=["another path", "no WebSocket", "no upgrade", "no key", "no subprotocol", "no header", "endless", "too long"],
 )
 def test_what_is_no_handshake(web: Web, said: bytes, status: bytes) -> None:
     """It is answered, and the connection is closed."""

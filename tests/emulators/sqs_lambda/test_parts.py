@@ -354,6 +354,31 @@ def test_a_connection_that_ends_in_the_middle(half: bytes) -> None:
     assert asyncio.run(talk(RuntimeApi(), half)) == b""
 
 
+def test_an_event_goes_to_the_connection_that_asked_last() -> None:
+    """A runtime whose connection broke connects again. The first request is then nobody's any more."""
+
+    async def scenario() -> tuple[bytes, bytes, bool]:
+        api = RuntimeApi()
+        host, _, port = (await api.start()).partition(":")
+        first, second = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        for _, writer in (first, second):
+            api.asked.clear()
+            writer.write(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\nConnection: close\r\n\r\n")
+            await asyncio.wait_for(api.asked.wait(), 10)
+        api.dispatch(RuntimeEvent(request_id="r", event=b"[7]", headers={}))
+        waits = api.asked.is_set()
+        answers = [await asyncio.wait_for(reader.read(), 10) for reader, _ in (first, second)]
+        for _, writer in (first, second):
+            writer.close()
+        await api.close()
+        return answers[0], answers[1], waits
+
+    first, second, waits = asyncio.run(scenario())
+    assert first.startswith(b"HTTP/1.1 409 ")
+    assert second.endswith(b"\r\n\r\n[7]")
+    assert not waits
+
+
 def test_a_head_without_end_ends_its_connection() -> None:
     """With or without a word, since the client may still be writing."""
     try:

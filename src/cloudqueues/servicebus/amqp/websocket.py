@@ -149,10 +149,11 @@ class WebSocket(asyncio.Protocol):
 
     def _handshake(self) -> bool:
         lines, end, _ = self._in.partition(_END)
+        if len(lines) > LONGEST_REQUEST:
+            text = f"at most {LONGEST_REQUEST} bytes"
+            self._turn_down(_refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
+            return False
         if not end:
-            if len(self._in) > LONGEST_REQUEST:
-                text = f"at most {LONGEST_REQUEST} bytes"
-                self._turn_down(_refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
             return False
         del self._in[: len(lines) + len(end)]
         try:
@@ -167,7 +168,7 @@ class WebSocket(asyncio.Protocol):
         return True
 
     def _turn_down(self, reply: Reply) -> None:
-        self._transport.write(encode(reply, is_last=True))
+        self._transport.write(encode(reply, connection="close"))
         self._transport.close()
 
     def _welcome(self, headers: Mapping[str, str]) -> None:
