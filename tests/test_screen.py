@@ -163,7 +163,10 @@ def test_the_lines_of_a_record(tmp_path):
 
     shown: list[str] = []
     with opened(tmp_path, Shown()) as state:
-        state.on_line("servicebus", "WARNING peeklock: peeklock.settled reason=retry\nTraceback:\n\nValueError: no")
+        state.on_line(
+            "servicebus",
+            "WARNING peeklock: peeklock.settled platform=servicebus reason=retry\nTraceback:\n\nValueError: no",
+        )
         state.on_line("sqs", "\xa0\xa0File x")
         state.on_line("servicebus", "INFO azure.servicebus: link opened")
     assert shown == ["servicebus Traceback:", "servicebus ValueError: no", "sqs   File x"]
