@@ -184,6 +184,14 @@ def test_an_id_is_whole_in_the_live_table(monkeypatch, capsys):
 PLATFORMS = {"sqs": {"PEEKLOCK_ORDERS_URL": "a"}, "cloudtasks": {"PEEKLOCK_ORDERS_URL": "b"}}
 
 
+def test_when_messages_can_be_sent(capsys):
+    """A sentence for a person, data for a machine. (stranger 2, papercut 12)"""
+    Lines().ready(1.25, "Try: peeklock send QUEUE FILE")
+    assert capsys.readouterr().out == "\nready after 1.2 s. Try: peeklock send QUEUE FILE\n\n"
+    Json().ready(1.25, "Try it")
+    assert json.loads(capsys.readouterr().out) == {"ready": {"after_s": 1.25, "next_step": "Try it"}}
+
+
 def test_addresses_of_several_platforms(capsys):
     """A block for each, since the variables have the same names; data for a machine."""
     Lines().addresses(PLATFORMS)

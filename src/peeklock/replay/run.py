@@ -205,7 +205,7 @@ def _options(
         options["store"] = store
     if not settings.live:
         queue = handler.queue
-        options["dead_letter"] = recorder.queue_named(f"{queue.name}-dead-letter")
+        options["dead_letter"] = recorder.queue_named(f"{queue.name}-dead-letters")
         options["queue"] = recorder.queue_named(queue.name)
     if settings.deadline is not None:
         options["lock"] = settings.deadline

@@ -18,6 +18,7 @@ from peeklock.infra.aws.shared import Existing, make_shared
 from peeklock.infra.options import Capacity, Stage
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import aws as settings
+from peeklock.keywords import strict
 from peeklock.queue import Queue
 
 
@@ -28,9 +29,11 @@ class App(pulumi.ComponentResource):
     - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
     - `store` (a table's name), `key` (a KMS key's ARN, for the queues), `subnets` and `security_groups` (ids),
       `topics` (ARNs by severity): existing resources to use; read, never modified.
-    - `transform`: receives every resource before it is registered, and may change it: the last resort.
+    - `transform`: called with the `pulumi.ResourceTransformationArgs` of every resource before it is registered; returns a
+      `pulumi.ResourceTransformationResult` that replaces its properties and options, or None to leave it: the last resort.
     """
 
+    @strict()
     def __init__(
         self,
         name: str,
@@ -55,6 +58,7 @@ class App(pulumi.ComponentResource):
         self.bundle = bundles.find(bundle, "aws")
         self.shared = make_shared(self, name, self.stage, self.tags, existing, self.bundle)
 
+    @strict()
     def consumer(
         self,
         queue: Queue,
