@@ -1,4 +1,4 @@
-"""docs/reference.md and the table of docs/platforms.md say what the code has."""
+"""docs/reference.md, docs/stack.md and the table of docs/platforms.md say what the code has."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import pytest
 
 import peeklock
 from peeklock import Batch, ConfigError, Message, Queue, cloudtasks, consumer, pubsub, sqs
+from peeklock.infra.options import Capacity, Stage, Thresholds
 from tests.support import ROOT
 
-REFERENCE = (ROOT / "docs/reference.md").read_text()
+REFERENCE = "".join((ROOT / "docs" / name).read_text() for name in ("reference.md", "stack.md"))
 
 
 def rows(heading: str) -> dict[str, str]:
@@ -27,18 +28,29 @@ def rows(heading: str) -> dict[str, str]:
 
 
 def value_of(text: str) -> Any:
-    return eval(text, {"timedelta": timedelta}) if text else inspect.Parameter.empty
+    return eval(text, {"timedelta": timedelta, "Thresholds": Thresholds}) if text else inspect.Parameter.empty
 
 
 def documented(heading: str) -> dict[str, Any]:
     return {name: value_of(text) for name, text in rows(heading).items()}
 
 
-@pytest.mark.parametrize("name", ["Queue", "consumer", "send", "Retry", "DeadLetter"])
+@pytest.mark.parametrize(
+    "name",
+    [name for name in ("Queue", "consumer", "send", "Retry", "DeadLetter", "secret") if name in peeklock.__all__],
+)
 def test_arguments_and_defaults(name):
     """In the order of the signature."""
     expected = {each.name: each.default for each in inspect.signature(getattr(peeklock, name)).parameters.values()}
     assert list(documented(name).items()) == list(expected.items())
+
+
+def test_the_stacks_file():
+    """docs/stack.md: each key with its default."""
+    for heading, options in (("capacity", Capacity), ("stage", Stage), ("thresholds", Thresholds)):
+        defaults = options()
+        expected = {each.name: getattr(defaults, each.name) for each in fields(options)}
+        assert list(documented(heading).items()) == list(expected.items())
 
 
 def test_the_attributes_of_a_message():
