@@ -46,27 +46,30 @@ def failure(output: str, folder: Path, root: Path) -> str:
     """Return the problems in the output of a failed `pulumi up`: each error of a resource, and place and problem of an
     exception in code of the program or the project, relative to the project; all of the output where it names no error."""
     folders = (folder, root)
-    return (
-        "\n".join(_error(resource, text, folders, root) for resource, text in _diagnostics(output, "error")) or output
-    )
+    return "\n".join(_error(resource, text, folders, root) for resource, text in _errors(output)) or output
 
 
 def messages(output: str) -> Iterator[str]:
-    """Yield what the program said in a `pulumi up`: its `pulumi.log.info` and `pulumi.log.warn`."""
-    for severity in ("warning", "info"):
-        for resource, text in _diagnostics(output, severity):
-            yield f"\n{severity}, {resource}: {text}"
+    """Yield what the program said in a `pulumi up` that succeeded, under the resource that it is about: `pulumi.log`, and what
+    it printed."""
+    if lines := _diagnostics(output).rstrip().splitlines():
+        yield "\nsaid by the program"
+        yield from lines
 
 
-def _diagnostics(output: str, severity: str) -> Iterator[tuple[str, str]]:
-    """Yield resources and their messages, from the section "Diagnostics", in which each resource has a heading of its own."""
+def _diagnostics(output: str) -> str:
+    """Return the section "Diagnostics", in which each resource has a heading of its own; empty where there is none."""
     _, _, after = output.partition("\nDiagnostics:\n")
-    section = re.split(r"\n(?=\S)", after)[0]
-    for block in re.split(r"^(?=  \S)", section, flags=re.MULTILINE):
-        resource, _, messages = block.partition(":\n")
-        for message in re.split(r"^    (?=(?:error|warning|info): )", messages, flags=re.MULTILINE):
-            if message.startswith(f"{severity}: "):
-                yield resource.strip(), textwrap.dedent(f"    {message.removeprefix(f'{severity}: ')}").strip()
+    return re.split(r"\n(?=\S)", after)[0]
+
+
+def _errors(output: str) -> Iterator[tuple[str, str]]:
+    """Yield resources and their errors."""
+    for block in re.split(r"^(?=  \S)", _diagnostics(output), flags=re.MULTILINE):
+        resource, _, texts = block.partition(":\n")
+        for text in re.split(r"^    (?=(?:error|warning|info): )", texts, flags=re.MULTILINE):
+            if text.startswith("error: "):
+                yield resource.strip(), textwrap.dedent(f"    {text.removeprefix('error: ')}").strip()
 
 
 def _error(resource: str, text: str, folders: Sequence[Path], root: Path) -> str:
