@@ -76,7 +76,7 @@ def test_its_store_and_its_sender_keep_the_contracts(run):
 
 
 def test_it_runs_and_its_dead_letter_runs_again(run, package):
-    """What succeeded is a duplicate the second time; what was dead-lettered has its lineage, so that it runs again."""
+    """A message that was dead-lettered has its lineage, so that it runs again."""
     messages = [{"id": f"m-{n}", "body": json.dumps({"n": n})} for n in range(3)]
     event = json.dumps({"spool": "orders", "messages": messages})
     (name,), (delay,) = zip(*json.loads(run("work.py", event)).items(), strict=True)
