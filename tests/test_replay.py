@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -469,6 +470,11 @@ def test_accept_writes_the_first_of_several_runs(events):
 def exiting(order: dict) -> None:  # type: ignore[type-arg] # as users write it
     if order["do"] == "exit":
         os._exit(0)
+    if order["do"] == "fork":
+        child = multiprocessing.get_context("fork").Process(target=print, args=("in a child",))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
 
 
 @pytest.fixture
@@ -488,6 +494,16 @@ def test_a_handler_that_ends_the_process(exits):
     assert f"{exits.name}/a: the handler ended the process, by os._exit(0)" in done.stdout
     assert "2 events, 2 messages: 1 done, 1 duplicate; 0 sent;" in done.stdout
     assert "1 without results: the handler ended the process" in done.stdout
+
+
+def test_processes_that_a_handler_forks_end_as_they_would(exits):
+    """By `os._exit`, with the standard library's own pool; not by going on with the replay."""
+    event = json.loads((exits / "a.json").read_text())
+    event["Records"][0]["body"] = json.dumps({"do": "fork"})
+    (exits / "a.json").write_text(json.dumps(event))
+    done = command("replay", str(exits), "--handler", "tests.test_replay:exiting")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("2 events, 2 messages: 2 done") == 1
 
 
 def test_the_end_of_the_process_is_no_result(exits):

@@ -177,10 +177,13 @@ class ProcessEnded(BaseException):
 @contextmanager
 def _no_exit(statuses: list[int]) -> Iterator[None]:
     """Record in `statuses` when a handler ends the process by `os._exit`, and only stop the handler: else the replay
-    would end without the results of the other events, and perhaps with exit status 0."""
-    original = os._exit
+    would end without the results of the other events, and perhaps with exit status 0. Processes that a handler forks end
+    as they would."""
+    original, process = os._exit, os.getpid()
 
     def refuse(status: int) -> NoReturn:
+        if os.getpid() != process:
+            original(status)
         statuses.append(status)
         raise ProcessEnded(f"os._exit({status})")
 
