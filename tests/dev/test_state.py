@@ -16,6 +16,7 @@ import peeklock
 from cloudqueues.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev import discovery
 from peeklock.dev.describe import _check_deployed, _is_installed
+from peeklock.dev.function_app import _is_app
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
 from peeklock.dev.state import FOLDER, addresses, opened
@@ -195,6 +196,14 @@ def test_platforms_are_run_in_one_order_whatever_the_tables(tmp_path):
     table = 'cloudtasks = ["app:task"]\nsqs = ["app:handler"]'
     (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{table}\n")
     assert list(load(tmp_path).entries) == ["sqs", "cloudtasks"]
+
+
+def test_the_class_of_a_function_app_is_no_app():
+    class App:
+        def get_functions(self) -> list[object]:
+            return []
+
+    assert [_is_app(value) for value in (App(), App, 7)] == [True, False, False]
 
 
 def test_the_names_of_a_function_app(tmp_path):
