@@ -71,7 +71,7 @@ def test_a_dead_letter_names_its_queue(tmp_path):
     """Where it lies, by the platform and the queue of the event; other events have none."""
     screen = Heard()
     with opened(tmp_path, screen) as state:
-        state.dead_letters["sqs"] = {"PEEKLOCK_ORDERS_DEAD_LETTER": "http://127.0.0.1/orders-dead"}
+        state.dead_letters["sqs"] = {"PEEKLOCK_ORDERS_DEAD_LETTER": "http://127.0.0.1/orders-dead-letters"}
         host, _, port = state.follow.partition(":")
         for fields in (
             {"platform": "sqs", "queue": "orders", "disposition": "dead_letter"},
@@ -81,7 +81,7 @@ def test_a_dead_letter_names_its_queue(tmp_path):
         ):
             sample.datagram(host, int(port), json.dumps({"settled": fields}).encode())
         seen = [screen.all.get(timeout=10)[1].get("dead_letter_queue") for _ in range(4)]
-    assert seen == ["http://127.0.0.1/orders-dead", None, None, None]
+    assert seen == ["http://127.0.0.1/orders-dead-letters", None, None, None]
 
 
 def test_lines_of_hosts_and_sdks_are_left_out(tmp_path):
