@@ -72,7 +72,7 @@ def test_each_action_exists(type_, iam_actions):
 
 @pytest.mark.parametrize("type_", ci.CRUD)
 def test_no_action_is_more_than_cloudformation_needs(type_):
-    """Its handlers do the same to the same types."""
+    """The handlers of CloudFormation do the same to the same types."""
     kind = {
         "sqs/redrivePolicy:RedrivePolicy": "AWS::SQS::Queue",
         "sqs/redriveAllowPolicy:RedriveAllowPolicy": "AWS::SQS::Queue",
