@@ -156,9 +156,11 @@ pulumi: ## Have the Pulumi CLI; needs pulumi or Go
 	  command -v go >/dev/null || { echo "pulumi or Go is needed: https://www.pulumi.com/docs/iac/download-install/ or https://go.dev/dl/"; exit 1; }; \
 	  echo "== building pulumi $(PULUMI_VERSION) (about 5 minutes, once)"; mkdir -p build/pulumi; \
 	  root=$$PWD; cd tools/pulumi && GOCACHE=$$root/build/go/cache GOMODCACHE=$$root/build/go/mod GOFLAGS=-modcacherw \
-	  go build -trimpath -tags osusergo,grpcnotrace -o $$root/$(PULUMI) \
+	  go build -v -trimpath -tags osusergo,grpcnotrace -o $$root/$(PULUMI) \
 	    -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$(PULUMI_VERSION)" \
-	    github.com/pulumi/pulumi/pkg/v3/cmd/pulumi; }
+	    github.com/pulumi/pulumi/pkg/v3/cmd/pulumi 2>$$root/build/pulumi.log & built=$$!; \
+	  while kill -0 $$built 2>/dev/null; do sleep 10; echo "   $$(wc -l <$$root/build/pulumi.log) modules and packages"; done; \
+	  wait $$built || { tail -5 $$root/build/pulumi.log; exit 1; }; }
 
 infra-test: $(VENV)/.dev pulumi ## The infrastructure, on the real Pulumi engine too
 	@echo "== the infrastructure, on the real Pulumi engine too (about 5 minutes)"

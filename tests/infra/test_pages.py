@@ -1,4 +1,4 @@
-"""docs/settings.md, docs/iam.md, docs/cost.md and docs/policy.md say what the code does."""
+"""docs/settings.md, docs/iam.md, docs/cost.md and docs/policy.md, docs/terraform.md and docs/ci.md say what the code does."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import os
 import pytest
 
 from peeklock.infra.azure.identity import Role as AzureRole
-from tests.infra.pages import cost, iam, policy, settings
+from tests.infra.pages import ci, cost, iam, policy, settings, terraform
 from tests.infra.running import STACKS, program
 from tests.support import ROOT
 
@@ -21,7 +21,7 @@ def recorded(request, tmp_path_factory):
     return program(cloud, tmp_path_factory.mktemp(stack), stack)
 
 
-@pytest.mark.parametrize("name", ["settings", "iam", "cost", "policy"])
+@pytest.mark.parametrize("name", ["settings", "iam", "cost", "policy", "terraform", "ci"])
 def test_a_page_is_as_the_code_is(name, tmp_path):
     """PEEKLOCK_RENEW_GOLDEN=1 writes it anew."""
     pages = {
@@ -29,6 +29,8 @@ def test_a_page_is_as_the_code_is(name, tmp_path):
         "iam": iam.iam,
         "cost": lambda: cost.cost(tmp_path),
         "policy": policy.policy,
+        "terraform": terraform.terraform,
+        "ci": ci.ci,
     }
     text = pages[name]()
     file = ROOT / "docs" / f"{name}.md"

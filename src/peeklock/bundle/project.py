@@ -48,6 +48,19 @@ class BundleConfig:
 
 def load(folder: Path, platform: str) -> BundleConfig:
     """Return the settings of a platform's bundle. Raises ConfigError, with an example, where the table is missing or wrong."""
+    table = _table(folder)
+    if platform not in table:
+        raise ConfigError(f"pyproject.toml does not say what is in a bundle for {platform}; for instance:\n\n{EXAMPLE}")
+    _check_keys(table, (*TARGETS, "queues"), "[tool.peeklock.bundle]")
+    return _wanted(folder, platform, table[platform], table)
+
+
+def queue_modules(folder: Path) -> tuple[str, ...]:
+    """Return the modules that declare a project's queues. Raises ConfigError, with an example, where none is named."""
+    return _queues(_table(folder))
+
+
+def _table(folder: Path) -> dict[str, Any]:
     file = folder / "pyproject.toml"
     try:
         document = tomllib.loads(file.read_text("utf-8"))
@@ -55,11 +68,17 @@ def load(folder: Path, platform: str) -> BundleConfig:
         raise ConfigError(f"no pyproject.toml in {folder}: run it in the project's folder") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{file}: {exc}") from None
-    table = document.get("tool", {}).get("peeklock", {}).get("bundle", {})
-    if platform not in table:
-        raise ConfigError(f"pyproject.toml does not say what is in a bundle for {platform}; for instance:\n\n{EXAMPLE}")
-    _check_keys(table, (*TARGETS, "queues"), "[tool.peeklock.bundle]")
-    return _wanted(folder, platform, table[platform], table)
+    table: dict[str, Any] = document.get("tool", {}).get("peeklock", {}).get("bundle", {})
+    return table
+
+
+def _queues(table: dict[str, Any]) -> tuple[str, ...]:
+    modules = _texts(table.get("queues", []), "queues", "[tool.peeklock.bundle]")
+    if not modules:
+        raise ConfigError(
+            "pyproject.toml, [tool.peeklock.bundle]: name the modules that declare queues, as queues = [...]"
+        )
+    return modules
 
 
 def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, Any]) -> BundleConfig:
@@ -68,22 +87,17 @@ def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, A
     root, only = own.get("root"), own.get("only", {})
     if TARGETS[platform].wheels and only:
         raise ConfigError(f"pyproject.toml, {where}: only = ... cannot be, since wheels are taken whole; leave it out")
-    config = BundleConfig(
+    return BundleConfig(
         folder=folder,
         lock=folder / _text(own, "lock", where),
         sources=_texts(own.get("sources", []), "sources", where),
         root=None if root is None else _text(own, "root", where),
         include=_texts(own.get("include", []), "include", where),
         exclude=_texts(own.get("exclude", []), "exclude", where),
-        queues=_texts(table.get("queues", []), "queues", "[tool.peeklock.bundle]"),
+        queues=_queues(table),
         budget=_budget(own.get("budget"), where),
         only={path: _texts(names, f"only.{path!r}", where) for path, names in only.items()},
     )
-    if not config.queues:
-        raise ConfigError(
-            "pyproject.toml, [tool.peeklock.bundle]: name the modules that declare queues, as queues = [...]"
-        )
-    return config
 
 
 def _check_keys(table: Iterable[str], allowed: Iterable[str], where: str) -> None:

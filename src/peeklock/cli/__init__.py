@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from peeklock.cli import bundle, dev, emulator, keys, replay, send
+from peeklock.cli import bundle, dev, emulator, keys, replay, send, settings
 from peeklock.cli.escaping import escaped
 from peeklock.errors import PeeklockError
 
@@ -18,7 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="peeklock", description=DESCRIPTION)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (dev, replay, send, keys, bundle, emulator):
+    for command in (dev, replay, send, keys, bundle, settings, emulator):
         command.add_to(commands)
     options = parser.parse_args(argv)
     try:
