@@ -107,12 +107,12 @@ def test_a_queue_has_its_dead_letters(recorded):
 
 
 def test_every_consumer_has_its_alarms(recorded):
-    """The six and the function's own errors; each tells the topic of its severity, also when it is over."""
+    """Each tells the topic of its severity, also when it is over."""
     for name in CONSUMERS:
         alarms = [one for one in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in one.name]
         assert {one.name.partition("-alarm-")[2] for one in alarms} == {
             *("length", "failures", "latency", "utilisation", "dead-letters", "age"),
-            "errors",
+            *("errors", "outage", "idle", "throttling", "new-dead-letters", "expiring"),
         }
         for one in alarms:
             severity = one.inputs["tags"]["severity"]
