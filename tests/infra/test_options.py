@@ -39,7 +39,7 @@ def test_from_configuration():
         ),
         (
             lambda: Thresholds.from_mapping({"depth": 1}),
-            "'depth' is unknown; known are age, failures, latency, length, utilisation",
+            "'depth' is unknown; known are age, failures, latency, length, outage, utilisation",
         ),
         (lambda: Stage(log_days=0), "log_days=0"),
         (lambda: Stage.from_mapping({"protect": "no"}), "protect='no': use true or false, without quotes"),

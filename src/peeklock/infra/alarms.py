@@ -55,6 +55,18 @@ TABLE = (
         "queue {queue} has more than {length} messages, including delayed ones and those that are being handled",
     ),
     _Row("dead-letters", "high", lambda _: 0, "queue {queue} has dead letters"),
+    _Row(
+        "new-dead-letters",
+        "medium",
+        lambda _: 0,
+        "queue {queue} has new dead letters; this clears by itself, and rings again at the next, while dead-letters stands",
+    ),
+    _Row(
+        "expiring",
+        "high",
+        lambda _: 0,
+        "the oldest dead letter of queue {queue} is deleted within a day: redrive it or save it",
+    ),
     _Row("native", "high", lambda _: 0, "the platform itself has dead-lettered messages of queue {queue}"),
     _Row(
         "age",
@@ -62,12 +74,25 @@ TABLE = (
         lambda thresholds: thresholds.age,
         "the oldest message of queue {queue} has waited for more than {age:g} s",
     ),
+    _Row(
+        "idle",
+        "high",
+        lambda _: 0,
+        "messages of queue {queue} wait, and its function has not been invoked for more than ten minutes",
+    ),
     _Row("inflight", "high", lambda _: 0, "queue {queue} is near its limit of messages in flight"),
     _Row(
         "failures",
         "medium",
         lambda thresholds: thresholds.failures,
         f"more than {{failures:g}} % of the attempts on queue {{queue}} fail, of at least {ENOUGH} in five minutes",
+    ),
+    _Row(
+        "outage",
+        "high",
+        lambda thresholds: thresholds.outage,
+        f"more than {{outage:g}} % of the attempts on queue {{queue}} fail, of at least {ENOUGH} in five minutes: what its handler"
+        " calls may be down. Dead letters follow once the attempts are used up",
     ),
     _Row(
         "latency",
@@ -82,6 +107,7 @@ TABLE = (
         "more than {failures:g} % of the invocations for queue {queue} fail as a whole (start, memory, time-out), which settles"
         " no message and therefore is in no metric of peeklock",
     ),
+    _Row("throttling", "medium", lambda _: 0, "the platform throttles queue {queue} or its function, for 15 minutes"),
     _Row(
         "utilisation",
         "low",

@@ -68,6 +68,9 @@ class Thresholds:
     """Messages in the queue, in any state."""
     failures: float = 5.0
     """Percent of the settled messages that failed: retry, timeout, unavailable, fatal, invalid, exhausted or expired."""
+    outage: float = 50.0
+    """Percent of the settled messages that failed within five minutes, above which what the handler calls is taken to be
+    down."""
     latency: float = 60.0
     """Seconds from sending to settlement, on average."""
     utilisation: float = 90.0

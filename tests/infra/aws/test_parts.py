@@ -98,7 +98,20 @@ def test_the_documents_of_queues():
             1,
             1,
         ),
-        ("dead-letters", "high", "visible + notvisible", 0, ["Visible", "NotVisible"], 1, 1),
+        ("dead-letters", "high", "", 0, ["Visible"], 1, 1),
+        ("new-dead-letters", "medium", "", 0, ["NumberOfMessagesSent"], 1, 3),
+        ("expiring", "high", "", 13 * 86_400, ["ApproximateAgeOfOldestMessage"], 1, 1),
+        (
+            "idle",
+            "high",
+            "IF(visible > 0 AND FILL(invocations, 0) < 1, 1, 0)",
+            0,
+            ["Visible", "Invocations"],
+            3,
+            3,
+        ),
+        ("outage", "high", "IF(settled >= 20, 100 * failed / settled, 0)", 50, ["Settled", "Failed"], 1, 1),
+        ("throttling", "medium", "", 0, ["Throttles"], 3, 3),
         ("age", "medium", "", 3600, ["ApproximateAgeOfOldestMessage"], 1, 1),
         (
             "failures",
@@ -110,7 +123,7 @@ def test_the_documents_of_queues():
             3,
         ),
         ("latency", "medium", "", 60_000, ["LatencyMs"], 2, 3),
-        ("errors", "medium", "100 * errors / invocations", 5, ["Errors", "Invocations"], 2, 3),
+        ("errors", "medium", "100 * errors / invocations", 5, ["Errors", "Invocations"], 2, 9),
         ("utilisation", "low", "", 45, ["ConcurrentExecutions"], 3, 3),
     ],
 )
@@ -128,6 +141,7 @@ def test_where_the_metrics_are():
         metric.name: metric
         for alarm in alarms(ORDERS, SETTINGS, Thresholds(), NAMES)
         for metric in alarm.signal.metrics
+        if metric.dimensions.get("QueueName") != NAMES.dead_letters
     }
     age, failed, busy = (
         metrics_by_name[name] for name in ("ApproximateAgeOfOldestMessage", "Failed", "ConcurrentExecutions")
@@ -177,6 +191,7 @@ def test_two_instances_can_be_busy_enough():
     ("thresholds", "fix"),
     [
         (Thresholds(failures=100), "use at most failures=99"),
+        (Thresholds(outage=100), "use at most outage=99"),
         (Thresholds(utilisation=101), "use at most utilisation=100"),
         (Thresholds(age=604_800), "use at most age=604799"),
     ],

@@ -107,14 +107,14 @@ def test_a_queue_has_its_dead_letters(recorded):
 
 
 def test_every_consumer_has_its_alarms(recorded):
-    """The six and the function's own errors; each tells the topic of its severity, also when it is over."""
+    """Each tells the topic of its severity, also when it is over."""
     for name in CONSUMERS:
         alarms = [
             alarm for alarm in recorded.of("aws:cloudwatch/metricAlarm:MetricAlarm") if f"-{name}-alarm-" in alarm.name
         ]
         assert {alarm.name.partition("-alarm-")[2] for alarm in alarms} == {
             *("length", "failures", "latency", "utilisation", "dead-letters", "age"),
-            "errors",
+            *("errors", "outage", "idle", "throttling", "new-dead-letters", "expiring"),
         }
         for alarm in alarms:
             severity = alarm.inputs["tags"]["severity"]

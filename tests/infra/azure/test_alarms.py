@@ -1,4 +1,4 @@
-"""The six alarms: which metric, which statistic, and queries that read the record that is written."""
+"""The alarms: which metric, which statistic, and queries that read the record that is written."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
         ("length", "high", "orders", "Messages", "Average", 10_000, 300, 60),
         ("dead-letters", "high", "orders-dead-letters", "ActiveMessages", "Maximum", 0, 300, 60),
         ("age", "medium", "orders", "ActiveMessages", "Minimum", 0, 3600, 300),
+        ("throttling", "medium", "orders", "ThrottledRequests", "Total", 0, 900, 300),
     ],
 )
 def test_metrics(name, severity, entity, metric, statistic, threshold, window, every):
@@ -52,6 +53,8 @@ def test_metrics(name, severity, entity, metric, statistic, threshold, window, e
     ("name", "severity", "column", "threshold", "failing", "periods", "window"),
     [
         ("failures", "medium", "failures", 5.0, 2, 3, 300),
+        ("outage", "high", "outage", 50.0, 1, 1, 300),
+        ("new-dead-letters", "medium", "dead_letters", 0, 1, 1, 300),
         ("latency", "medium", "latency", 60.0, 1, 1, 300),
         ("utilisation", "low", "utilisation", 90.0, 1, 1, 900),
     ],
@@ -143,4 +146,7 @@ def test_thresholds_are_the_stacks():
         "failures": 1,
         "latency": 2,
         "utilisation": 3,
+        "new-dead-letters": 0,
+        "outage": 50,
+        "throttling": 0,
     }

@@ -78,7 +78,7 @@ def test_an_app_starts_when_it_may(recorded):
         assert recorded.depends(deployment, recorded.named(f"shop-{name}-package"))
 
 
-def test_every_consumer_has_its_six_alarms(recorded):
+def test_every_consumer_has_its_alarms(recorded):
     """Each tells the group of its severity."""
     for name in ("orders", "receipts"):
         alarms = [
@@ -93,6 +93,9 @@ def test_every_consumer_has_its_six_alarms(recorded):
             "utilisation",
             "dead-letters",
             "age",
+            "new-dead-letters",
+            "outage",
+            "throttling",
         }
         for alarm in alarms:
             severity = {1: "high", 2: "medium", 3: "low"}[alarm.inputs["severity"]]
@@ -127,6 +130,9 @@ def test_outputs(recorded):
         "failures",
         "latency",
         "utilisation",
+        "new-dead-letters",
+        "outage",
+        "throttling",
     }
     assert recorded.outputs["environment"] == {
         "PEEKLOCK_SERVICEBUS__fullyQualifiedNamespace": "shop-bus.servicebus.windows.net",

@@ -22,7 +22,12 @@ Rule = Callable[[Inputs], Iterator[str]]
 SECONDS = re.compile(r"(\d+)s")
 ROLES_ON_PROJECT = {Role.DATASTORE.value, Role.BUILDER.value}
 SECRET = re.compile(r"BEGIN [A-Z ]*PRIVATE KEY|password|AIza", re.IGNORECASE)
-GAUGES = {"cloudtasks.googleapis.com/queue/depth", "pubsub.googleapis.com/subscription/num_undelivered_messages"}
+GAUGES = {
+    "cloudtasks.googleapis.com/queue/depth",
+    "pubsub.googleapis.com/subscription/num_undelivered_messages",
+    "pubsub.googleapis.com/subscription/oldest_unacked_message_age",
+}
+"""https://cloud.google.com/monitoring/api/metrics_gcp_p_z#gcp-pubsub"""
 DAY = 86_400
 
 

@@ -39,7 +39,7 @@ def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
 
 
 def test_each_is_there_with_its_severity():
-    """The six, and one for what never comes so far as to log."""
+    """Each alarm of the table that Google has a signal for."""
     assert {name: alarm.severity for name, alarm in alarms_of().items()} == {
         "length": "high",
         "dead-letters": "high",
@@ -48,6 +48,10 @@ def test_each_is_there_with_its_severity():
         "latency": "medium",
         "utilisation": "low",
         "answers": "medium",
+        "new-dead-letters": "medium",
+        "expiring": "high",
+        "outage": "high",
+        "throttling": "medium",
     }
     assert set(SEVERITIES) == {alarm.severity for alarm in alarms_of().values()}
 
@@ -149,6 +153,10 @@ def test_thresholds_are_the_stacks():
         "answers": 1,
         "latency": 2,
         "utilisation": 3,
+        "new-dead-letters": 0,
+        "expiring": 30 * 86_400,
+        "outage": 50,
+        "throttling": 0,
     }
 
 
@@ -227,8 +235,9 @@ def test_the_dashboard_draws_what_rings():
     document = dashboard.document("shop (dev)", rows)
     tiles = document["mosaicLayout"]["tiles"]
     places = [(tile.get("xPos", 0), tile.get("yPos", 0)) for tile in tiles]
-    assert len(tiles) == len(set(places)) == 14
+    assert len(tiles) == len(set(places)) == 22
     assert all(x + tile["width"] <= 48 for (x, _), tile in zip(places, tiles, strict=True))
     assert not [tile for tile in tiles if 0 in (tile.get("xPos"), tile.get("yPos"))]
-    (drawn,) = tiles[3]["widget"]["xyChart"]["dataSets"]
+    (failures,) = (n for n, alarm in enumerate(rows["orders"]) if alarm.name == "failures")
+    (drawn,) = tiles[failures]["widget"]["xyChart"]["dataSets"]
     assert drawn["timeSeriesQuery"] == {"prometheusQuery": alarms_of()["failures"].signal.shown}

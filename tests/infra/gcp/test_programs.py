@@ -24,7 +24,9 @@ DATA = {
     "logging/projectBucketConfig:ProjectBucketConfig",
 }
 FUNCTION = "gcp:cloudfunctionsv2/function:Function"
-ALARMS = {"length", "dead-letters", "age", "failures", "latency", "utilisation", "answers"}
+ALARMS = {"length", "dead-letters", "age", "failures", "latency", "utilisation", "answers"} | {
+    *("new-dead-letters", "expiring", "outage", "throttling")
+}
 
 
 @pytest.fixture(scope="module", params=STACKS)

@@ -8,6 +8,7 @@ by PowertoolsObserver: a batch with failures in it is not an error of the functi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from peeklock.quotas.aws import IN_FLIGHT as MOST_IN_FLIGHT
 
 SQS, LAMBDA = "AWS/SQS", "AWS/Lambda"
 VISIBLE, HIDDEN, DELAYED = (f"ApproximateNumberOfMessages{kind}" for kind in ("Visible", "NotVisible", "Delayed"))
-MINUTE, FIVE_MINUTES = 60, 300
+MINUTE, FIVE_MINUTES, DAY = 60, 300, 86_400
 
 NEARLY = MOST_IN_FLIGHT * 8 // 10
 
@@ -74,6 +75,7 @@ def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Name
     _check(settings, thresholds)
     signals = {
         **_queue_signals(thresholds, names),
+        **_dead_letter_signals(settings, names),
         **_settlement_signals(queue, thresholds, names),
         **_function_signals(settings, thresholds, names),
     }
@@ -83,6 +85,7 @@ def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Name
 def _check(settings: Settings, thresholds: Thresholds) -> None:
     for name, value, most, reason in (
         ("failures", thresholds.failures, 99, "is a share in percent that has to be exceeded"),
+        ("outage", thresholds.outage, 99, "is a share in percent that has to be exceeded"),
         ("utilisation", thresholds.utilisation, 100, "is a share in percent"),
         ("age", thresholds.age, settings.retention - 1, "is in seconds, and SQS deletes older messages"),
     ):
@@ -98,10 +101,6 @@ def _queue_signals(thresholds: Thresholds, names: Names) -> dict[str, Signal]:
             metrics=tuple(_sqs(metric, names.queue) for metric in (VISIBLE, HIDDEN, DELAYED)),
             expression="visible + notvisible + delayed",
         ),
-        "dead-letters": Signal(
-            metrics=tuple(_sqs(metric, names.dead_letters) for metric in (VISIBLE, HIDDEN)),
-            expression="visible + notvisible",
-        ),
         "age": Signal(metrics=(_sqs("ApproximateAgeOfOldestMessage", names.queue),)),
     }
     if (
@@ -115,15 +114,35 @@ def _queue_signals(thresholds: Thresholds, names: Names) -> dict[str, Signal]:
     return signals
 
 
+def _dead_letter_signals(settings: Settings, names: Names) -> dict[str, Signal]:
+    """Return the signals of the dead-letter queue.
+
+    - `dead-letters` counts the visible ones only: of an empty queue, NotVisible is sometimes 1 for a minute.
+      https://github.com/cdklabs/construct-hub/pull/1779
+    - `new-dead-letters` counts what is sent, which peeklock's dead letters are. Those that SQS itself moves are not counted:
+      https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html. It looks back 15
+      minutes, since the first metrics of a queue that was not in use come up to 15 minutes late. No difference of the count is
+      used, which has no value where the count before is missing.
+    - `expiring` reads the age within the dead-letter queue.
+    """
+    return {
+        "dead-letters": Signal(metrics=(_sqs(VISIBLE, names.dead_letters),)),
+        "new-dead-letters": Signal(
+            metrics=(_sqs("NumberOfMessagesSent", names.dead_letters, "Sum", FIVE_MINUTES),), periods=3
+        ),
+        "expiring": Signal(
+            metrics=(_sqs("ApproximateAgeOfOldestMessage", names.dead_letters),),
+            threshold=settings.dead_letters_retention - DAY,
+        ),
+    }
+
+
 def _settlement_signals(queue: Queue, thresholds: Thresholds, names: Names) -> dict[str, Signal]:
     settled, failed = (_own(metric, "Sum", queue, names) for metric in ("Settled", "Failed"))
+    share = f"IF(settled >= {ENOUGH}, 100 * failed / settled, 0)"
     return {
-        "failures": Signal(
-            metrics=(settled, failed),
-            expression=f"IF(settled >= {ENOUGH}, 100 * failed / settled, 0)",
-            failing=2,
-            periods=3,
-        ),
+        "failures": Signal(metrics=(settled, failed), expression=share, failing=2, periods=3),
+        "outage": Signal(metrics=(settled, failed), expression=share),
         "latency": Signal(
             metrics=(_own("LatencyMs", "Average", queue, names),),
             threshold=thresholds.latency * 1000,
@@ -134,9 +153,23 @@ def _settlement_signals(queue: Queue, thresholds: Thresholds, names: Names) -> d
 
 
 def _function_signals(settings: Settings, thresholds: Thresholds, names: Names) -> dict[str, Signal]:
-    errors, invocations = (_lambda(metric, "Sum", names) for metric in ("Errors", "Invocations"))
+    errors, invocations, throttles = (
+        _lambda(metric, "Sum", names) for metric in ("Errors", "Invocations", "Throttles")
+    )
     return {
-        "errors": Signal(metrics=(errors, invocations), expression="100 * errors / invocations", failing=2, periods=3),
+        "errors": Signal(
+            metrics=(errors, invocations),
+            expression="100 * errors / invocations",
+            failing=2,
+            periods=_periods_between_receives(settings),
+        ),
+        "idle": Signal(
+            metrics=(_sqs(VISIBLE, names.queue, "Minimum", FIVE_MINUTES), invocations),
+            expression="IF(visible > 0 AND FILL(invocations, 0) < 1, 1, 0)",
+            failing=3,
+            periods=3,
+        ),
+        "throttling": Signal(metrics=(throttles,), failing=3, periods=3),
         "utilisation": Signal(
             metrics=(_lambda("ConcurrentExecutions", "Maximum", names),),
             threshold=settings.concurrency * thresholds.utilisation / 100,
@@ -147,13 +180,19 @@ def _function_signals(settings: Settings, thresholds: Thresholds, names: Names) 
     }
 
 
-def _sqs(name: str, queue: str) -> Metric:
+def _periods_between_receives(settings: Settings) -> int:
+    """Return the periods within which an event that was lost comes back, and fails again: on a quiet queue, no other event
+    fails in between."""
+    return math.ceil(settings.visibility / FIVE_MINUTES) + 2
+
+
+def _sqs(name: str, queue: str, statistic: str = "Maximum", period: int = MINUTE) -> Metric:
     return Metric(
         id=name.removeprefix("ApproximateNumberOfMessages").lower(),
         namespace=SQS,
         name=name,
-        statistic="Maximum",
-        period=MINUTE,
+        statistic=statistic,
+        period=period,
         dimensions={"QueueName": queue},
     )
 

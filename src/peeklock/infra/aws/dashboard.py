@@ -15,12 +15,12 @@ WIDTH, HEIGHT = 4, 6
 """Size of a chart. A row has 24 columns."""
 
 CHARTS = (
-    ("messages and dead letters", ("length", "dead-letters")),
-    ("oldest message", ("age",)),
-    ("settlements", ("failures",)),
+    ("messages and dead letters", ("length", "dead-letters", "new-dead-letters")),
+    ("oldest message", ("age", "expiring")),
+    ("settlements", ("failures", "outage")),
     ("latency", ("latency",)),
     ("instances", ("utilisation",)),
-    ("errors", ("errors",)),
+    ("errors", ("errors", "throttling", "idle")),
 )
 
 

@@ -72,7 +72,17 @@ def alarms(
         "length": MetricSignal(entity=queue.name, metric="Messages", statistic="Average"),
         "dead-letters": MetricSignal(entity=dead_letters, metric="ActiveMessages", statistic="Maximum"),
         "age": _age(queue, thresholds),
+        "new-dead-letters": _new_dead_letters(queue),
         "failures": _failures(queue),
+        "outage": _outage(queue),
+        "throttling": MetricSignal(
+            entity=queue.name,
+            metric="ThrottledRequests",
+            statistic="Total",
+            window=900,
+            every=FIVE_MINUTES,
+            description=f"Service Bus throttled requests on queue {queue.name} within 15 minutes",
+        ),
         "latency": _latency(queue),
         "utilisation": _utilisation(settings, app),
     }
@@ -112,13 +122,32 @@ def settlements(queue: Queue) -> str:
 
 
 def _failures(queue: Queue) -> QuerySignal:
-    failed = ", ".join(sorted(f'"{reason.value}"' for reason in FAILED))
+    """Return the share of failures, one row per five minutes: the query covers all periods at once, and without a time in its
+    rows their failures would be one value. The range of the query is the window times the number of periods, and the window is
+    the size of a bin:
+    https://learn.microsoft.com/javascript/api/@azure/arm-previewalertrule/logalertruleproperties"""
     return QuerySignal(
-        query=f"{settlements(queue)} | summarize settled = sum(ItemCount), failed = sumif(ItemCount, reason in ({failed}))"
-        f" | where settled >= {ENOUGH} | project failures = 100.0 * failed / settled",
-        column="failures",
-        failing=2,
-        periods=3,
+        query=_share(queue, "failures", " by bin(TimeGenerated, 5m)"), column="failures", failing=2, periods=3
+    )
+
+
+def _outage(queue: Queue) -> QuerySignal:
+    return QuerySignal(query=_share(queue, "outage"), column="outage")
+
+
+def _share(queue: Queue, column: str, by: str = "") -> str:
+    failed = ", ".join(sorted(f'"{reason.value}"' for reason in FAILED))
+    return (
+        f"{settlements(queue)} | summarize settled = sum(ItemCount), failed = sumif(ItemCount, reason in ({failed}))"
+        f"{by} | where settled >= {ENOUGH} | extend {column} = 100.0 * failed / settled | project-away settled, failed"
+    )
+
+
+def _new_dead_letters(queue: Queue) -> QuerySignal:
+    return QuerySignal(
+        query=f'{settlements(queue)} | where extract(@"\\bdisposition=(\\S+)", 1, Message) == "dead_letter"'
+        " | summarize dead_letters = sum(ItemCount)",
+        column="dead_letters",
     )
 
 

@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 6, 4
 MEAN, TOTAL, MOST = 4, 1, 3
 """Numbers in the portal for the aggregations average, total and maximum."""
 
+THROUGHPUT = (("IncomingMessages", TOTAL), ("CompleteMessage", TOTAL), ("ThrottledRequests", TOTAL))
+
 
 def parts(name: str, namespace: str, consumers: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Return the tiles as the SDK expects them. `namespace`: its resource id. `consumers`: names of the queue and the dead-letter
@@ -24,7 +26,7 @@ def parts(name: str, namespace: str, consumers: Sequence[tuple[str, str]]) -> li
     for row, (queue, dead_letters) in enumerate(consumers):
         charts = (
             _chart(f"{queue}: messages", namespace, queue, (("ActiveMessages", MEAN), ("ScheduledMessages", MEAN))),
-            _chart(f"{queue}: in and out", namespace, queue, (("IncomingMessages", TOTAL), ("CompleteMessage", TOTAL))),
+            _chart(f"{queue}: in and out", namespace, queue, THROUGHPUT),
             _chart(f"{queue}: dead letters", namespace, dead_letters, (("ActiveMessages", MOST),)),
         )
         tiles += [_tile(n * WIDTH, 1 + row * HEIGHT, chart) for n, chart in enumerate(charts)]

@@ -14,8 +14,11 @@ from peeklock.infra import alarms as table
 from peeklock.infra.alarms import ENOUGH, Alarm
 from peeklock.infra.options import Thresholds, whole_seconds
 from peeklock.infra.settings.gcp import Settings
+from peeklock.infra.settings.gcp.compute import DEAD_LETTERS_LIFE
 from peeklock.outcome import FAILED
 from peeklock.queue import Queue
+
+DAY = 86_400
 
 SEVERITIES = {"high": "CRITICAL", "medium": "ERROR", "low": "WARNING"}
 
@@ -72,7 +75,7 @@ Signal = MetricSignal | QuerySignal
 
 
 def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Names) -> tuple[Alarm[Signal], ...]:
-    """Return all alarms of a consumer: the six, and `answers`, which also rings when no run gets as far as logging its end."""
+    """Return all alarms of a consumer: `answers` also rings when no run gets as far as logging its end."""
     signals: dict[str, Signal] = {
         "length": MetricSignal(
             metric="cloudtasks.googleapis.com/queue/depth",
@@ -80,14 +83,13 @@ def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Name
             label="queue_id",
             value=names.queue,
         ),
-        "dead-letters": MetricSignal(
-            metric="pubsub.googleapis.com/subscription/num_undelivered_messages",
-            resource="pubsub_subscription",
-            label="subscription_id",
-            value=names.subscription,
-        ),
+        "dead-letters": _dead_letters("num_undelivered_messages", names),
+        "new-dead-letters": _new_dead_letters(names),
+        "expiring": _dead_letters("oldest_unacked_message_age", names, threshold=DEAD_LETTERS_LIFE - DAY),
         "age": _age(queue, thresholds, names),
-        "failures": _failures(names),
+        "failures": _share(_failed(names), names),
+        "outage": _share(_failed(names), names, lasting=0),
+        "throttling": _throttling(names),
         "latency": _latency(queue, thresholds, names),
         "utilisation": _utilisation(settings, names),
         "answers": _answers(names),
@@ -156,12 +158,36 @@ def _age(queue: Queue, thresholds: Thresholds, names: Names) -> QuerySignal:
     )
 
 
-def _failures(names: Names) -> QuerySignal:
-    """Return the share of failed settlements, from the log: a failed task is answered with success once its delayed copy or its
-    dead letter is published."""
+def _dead_letters(metric: str, names: Names, *, threshold: float | None = None) -> MetricSignal:
+    return MetricSignal(
+        metric=f"pubsub.googleapis.com/subscription/{metric}",
+        resource="pubsub_subscription",
+        label="subscription_id",
+        value=names.subscription,
+        threshold=threshold,
+    )
+
+
+def _new_dead_letters(names: Names) -> QuerySignal:
+    """Return the rise of the number of dead letters within ten minutes. The first is none: it rings `dead-letters`."""
+    metric = "pubsub.googleapis.com/subscription/num_undelivered_messages"
+    count = _series(metric, "pubsub_subscription", "subscription_id", names.subscription)
+    return QuerySignal(shown=f"sum({count}) - sum({count} offset 600s)")
+
+
+def _throttling(names: Names) -> QuerySignal:
+    """Return the requests that found no instance, which Cloud Run answers with 429.
+    https://cloud.google.com/run/docs/troubleshooting#abort-request"""
+    metric = "run.googleapis.com/request_count"
+    refused = _series(metric, "cloud_run_revision", "service_name", names.service, ',response_code="429"')
+    return QuerySignal(shown=_increase(refused), lasting=900)
+
+
+def _failed(names: Names) -> str:
+    """Return the number of failed settlements, from the log: a failed task is answered with success once its delayed copy or
+    its dead letter is published."""
     metric = f"logging.googleapis.com/user/{failures_metric(names.service)}"
-    failed = _increase(_series(metric, "cloud_run_revision", "service_name", names.service))
-    return _share(failed, names)
+    return _increase(_series(metric, "cloud_run_revision", "service_name", names.service))
 
 
 def _answers(names: Names) -> QuerySignal:
@@ -170,10 +196,10 @@ def _answers(names: Names) -> QuerySignal:
     return _share(_increase(_tasks("task_attempt_count", names, ',response_code!~"(?i)ok|2.."')), names)
 
 
-def _share(failed: str, names: Names) -> QuerySignal:
+def _share(failed: str, names: Names, lasting: int = 300) -> QuerySignal:
     """Return a percentage of the attempts, where there are enough of them."""
     attempts = _increase(_tasks("task_attempt_count", names))
-    return QuerySignal(shown=f"100 * {failed} / {attempts}", when=f" and {attempts} >= {ENOUGH}", lasting=300)
+    return QuerySignal(shown=f"100 * {failed} / {attempts}", when=f" and {attempts} >= {ENOUGH}", lasting=lasting)
 
 
 def _latency(queue: Queue, thresholds: Thresholds, names: Names) -> QuerySignal:
