@@ -8,9 +8,9 @@ from importlib import resources
 import pytest
 import yaml
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
+from tests.infra.models.aws import CALLS
 
 from tests.infra.aws.cfn import TYPES
-from tests.infra.models.aws import CALLS
 from tests.infra.pages import ci
 from tests.infra.running import STACKS, program
 from tests.support import ROOT
