@@ -110,8 +110,8 @@ def send(project, name: str) -> None:
 
 def check_first_output(project, said) -> None:
     """What the program says, and where its dead letters go. (stranger 2, papercuts 1 and 10)"""
-    assert any(one.get("say") == "    a note of the program" for one in said)
-    (addresses,) = [one["addresses"]["sqs"] for one in said if "addresses" in one]
+    assert any(row.get("say") == "    a note of the program" for row in said)
+    (addresses,) = [row["addresses"]["sqs"] for row in said if "addresses" in row]
     assert addresses["PEEKLOCK_ORDERS_DEAD_LETTER"].startswith("http://127.0.0.1:")
     assert "a note of the program" in (project / ".peeklock/pulumi.log").read_text()
 
