@@ -192,9 +192,9 @@ def test_a_transform_has_the_last_word(bundle):
 def with_lock(duration):
     """Return a transform that sets the lock of `orders`."""
 
-    def transform(given):
-        if given.type_ == QUEUE and given.name == "shop-orders":
-            return pulumi.ResourceTransformationResult({**given.props, "lock_duration": duration}, given.opts)
+    def transform(args):
+        if args.type_ == QUEUE and args.name == "shop-orders":
+            return pulumi.ResourceTransformationResult({**args.props, "lock_duration": duration}, args.opts)
         return None
 
     return transform
