@@ -280,7 +280,7 @@ def test_the_fixture_names_the_nearest_attribute(server):
 
 
 def test_a_deduplication_id_in_a_batch_for_a_standard_queue(server, url):
-    """Its entry fails; a FIFO queue accepts one."""
+    """The entry fails; a FIFO queue accepts one."""
     entry = {"Id": "a", "MessageBody": "x", "MessageDeduplicationId": "d"}
     answer = server.client.send_message_batch(QueueUrl=url, Entries=[entry])
     assert [failed["Code"] for failed in answer["Failed"]] == ["InvalidParameterValue"]

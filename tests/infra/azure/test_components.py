@@ -192,9 +192,11 @@ def test_a_transform_has_the_last_word(bundle):
 def with_lock(duration):
     """Return a transform that sets the lock of `orders`."""
 
-    def transform(given):
-        if given.type_ == QUEUE and given.name == "shop-orders":
-            return pulumi.ResourceTransformationResult({**given.props, "lock_duration": duration}, given.opts)
+    def transform(resource_args):
+        if resource_args.type_ == QUEUE and resource_args.name == "shop-orders":
+            return pulumi.ResourceTransformationResult(
+                {**resource_args.props, "lock_duration": duration}, resource_args.opts
+            )
         return None
 
     return transform
