@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -17,9 +18,9 @@ import pytest
 
 from peeklock import Queue, consumer
 from peeklock.cli import main
-from peeklock.cli.replay import _sent
+from peeklock.cli.replay_report import _sent
 from peeklock.errors import EventError
-from peeklock.replay.run import _no_exit
+from peeklock.replay.run import ProcessEnded, _no_exit
 from tests.support import ROOT, environment
 
 EVENTS = ROOT / "events"
@@ -127,6 +128,7 @@ def test_json_for_machines():
             "reasons": {"retry": 1, "superseded": 1},
             "sent": 1,
             "refused": 0,
+            "exited": 0,
             "different": 0,
         }
     }
@@ -466,22 +468,79 @@ def test_accept_writes_the_first_of_several_runs(events):
 
 @consumer(Queue("orders"))
 def exiting(order: dict) -> None:  # type: ignore[type-arg] # as users write it
-    os._exit(0)
+    if order["do"] == "exit":
+        os._exit(0)
+    if order["do"] == "fork":
+        child = multiprocessing.get_context("fork").Process(target=print, args=("in a child",))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
 
 
-def test_a_handler_that_ends_the_process():
-    """It is an error, though it ends with status 0."""
-    done = command("replay", "events/sqs/single.json", "--handler", "tests.test_replay:exiting")
+@pytest.fixture
+def exits(tmp_path) -> Path:
+    """A folder with an event whose handler ends the process, and a good one after it."""
+    event = json.loads((EVENTS / "sqs/single.json").read_text())
+    for name, do in (("a.json", "exit"), ("b.json", "done")):
+        event["Records"][0]["body"] = json.dumps({"do": do})
+        (tmp_path / name).write_text(json.dumps(event))
+    return tmp_path
+
+
+def test_a_handler_that_ends_the_process(exits):
+    """It is an error that names the event, though it ends with status 0; the other events run. (stranger 2, bug 9)"""
+    done = command("replay", str(exits), "--handler", "tests.test_replay:exiting", "--times", "2")
     assert done.returncode == 2
-    assert "peeklock replay: the handler ended the process, by os._exit(0)" in done.stderr
+    assert f"{exits.name}/a: the handler ended the process, by os._exit(0)" in done.stdout
+    assert "2 events, 2 messages: 1 done, 1 duplicate; 0 sent;" in done.stdout
+    assert "1 without results: the handler ended the process" in done.stdout
 
 
-def test_an_exit_is_an_error_whatever_its_status(monkeypatch, capsys):
+def test_processes_that_a_handler_forks_end_as_they_would(exits):
+    """By `os._exit`, with the standard library's own pool; not by going on with the replay."""
+    event = json.loads((exits / "a.json").read_text())
+    event["Records"][0]["body"] = json.dumps({"do": "fork"})
+    (exits / "a.json").write_text(json.dumps(event))
+    done = command("replay", str(exits), "--handler", "tests.test_replay:exiting")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("2 events, 2 messages: 2 done") == 1
+
+
+def test_the_end_of_the_process_is_no_result(exits):
+    """It is neither accepted nor as expected."""
+    words = (str(exits), "--handler", "tests.test_replay:exiting")
+    assert run(*words, "--accept")[0] == 2
+    assert sorted(path.name for path in exits.iterdir()) == ["a.json", "b.expected.json", "b.json"]
+    code, out, _ = run(*words, "--check")
+    assert (code, "as expected" in out) == (2, False)
+    (exits / "b.expected.json").unlink()
+    code, out, _ = run(*words, "--check")
+    assert (code, "1 not as expected" in out) == (2, True)
+    code, out, _ = run(*words, "--json")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (code, lines[0]["exit_status"], lines[-1]["summary"]["exited"]) == (2, 0, 1)
+
+
+def test_an_exit_is_an_error_whatever_its_status(monkeypatch):
     """Only within the run: a process may end itself otherwise."""
     statuses: list[int] = []
     monkeypatch.setattr(os, "_exit", statuses.append)
-    with _no_exit():
+    recorded: list[int] = []
+    with _no_exit(recorded), pytest.raises(ProcessEnded, match=r"os\._exit\(0\)"):
         os._exit(0)
-    os._exit(0)
-    assert statuses == [2, 0]
-    assert "the handler ended the process, by os._exit(0)" in capsys.readouterr().err
+    os._exit(3)
+    assert (recorded, statuses) == ([0], [3])
+
+
+def test_check_and_accept_exclude_each_other(events):
+    """Else the expected results would be written, and then be as expected. (stranger 2, bug 8)"""
+    expected = events / "single.expected.json"
+    expected.write_text('{"sent": []}')
+    code, out, _ = run(str(events), "--check", "--accept")
+    assert (code, out, expected.read_text()) == (2, "", '{"sent": []}')
+
+
+@pytest.mark.parametrize("option", ["--check", "--accept"])
+def test_standard_input_has_no_expected_results(option):
+    code, out, err = run("-", option)
+    assert (code, out, f"{option} needs files of events, and - is standard input" in err) == (2, "", True)

@@ -163,7 +163,10 @@ def test_the_lines_of_a_record(tmp_path):
 
     shown: list[str] = []
     with opened(tmp_path, Shown()) as state:
-        state.on_line("servicebus", "WARNING peeklock: peeklock.settled reason=retry\nTraceback:\n\nValueError: no")
+        state.on_line(
+            "servicebus",
+            "WARNING peeklock: peeklock.settled platform=servicebus reason=retry\nTraceback:\n\nValueError: no",
+        )
         state.on_line("sqs", "\xa0\xa0File x")
         state.on_line("servicebus", "INFO azure.servicebus: link opened")
     assert shown == ["servicebus Traceback:", "servicebus ValueError: no", "sqs   File x"]
@@ -179,6 +182,14 @@ def test_an_id_is_whole_in_the_live_table(monkeypatch, capsys):
 
 
 PLATFORMS = {"sqs": {"PEEKLOCK_ORDERS_URL": "a"}, "cloudtasks": {"PEEKLOCK_ORDERS_URL": "b"}}
+
+
+def test_when_messages_can_be_sent(capsys):
+    """A sentence for a person, data for a machine. (stranger 2, papercut 12)"""
+    Lines().ready(1.25, "Try: peeklock send QUEUE FILE")
+    assert capsys.readouterr().out == "\nready after 1.2 s. Try: peeklock send QUEUE FILE\n\n"
+    Json().ready(1.25, "Try it")
+    assert json.loads(capsys.readouterr().out) == {"ready": {"after_s": 1.25, "next_step": "Try it"}}
 
 
 def test_addresses_of_several_platforms(capsys):

@@ -15,6 +15,7 @@ from peeklock.testing.contracts.store import swap_many_keys
 
 LEDGER = """
 import pytest
+from peeklock.stores.record_json import dump, load
 from peeklock.testing import MemoryStore, Outbox, SenderContract, StoreContract
 
 class TestLedger(StoreContract):
@@ -35,6 +36,13 @@ class Forgetful(MemoryStore):
         answers = super().swap(changes)
         self.records.clear()
         return answers
+
+class Fragile(MemoryStore):
+    def swap(self, changes):
+        for change in changes:
+            if change.key in self.records:
+                load(dump(self.records[change.key]))
+        return super().swap(changes)
 
 class Lossy(Outbox):
     def send(self, outgoing_messages):
@@ -63,6 +71,13 @@ def test_a_broken_store_and_a_broken_sender_fail(tmp_path):
     assert "FAILED test_mine.py::TestLedger::test_sixty_four_claimants_and_one_winner" in out
     assert "FAILED test_mine.py::TestSpool::test_each_message_is_answered_for" in out
     assert "FAILED test_mine.py::TestSpool::test_many_threads_lose_nothing" in out
+
+
+def test_a_store_that_fails_a_whole_call_for_one_record(tmp_path):
+    """One key of a newer release must not stop all other keys of a batch. (stranger 2, papercut 5)"""
+    out = run(tmp_path, LEDGER.replace("STORE", "Fragile").replace("SENDER", "Outbox"))
+    assert "FAILED test_mine.py::TestLedger::test_an_unreadable_record_fails_its_own_change_only" in out
+    assert "1 failed" in out
 
 
 def test_a_subclass_without_its_fixture(tmp_path):

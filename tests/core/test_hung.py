@@ -72,6 +72,26 @@ def test_hung_handlers_of_one_queue_cost_another_nothing():
     stuck.release.set()
 
 
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_the_time_of_a_handler_that_is_still_running(is_batch):
+    """It is the time until its event gave it up, and not zero. (stranger 2, bug 7)"""
+    release = threading.Event()
+
+    @consumer(QUICK)
+    def single(payload: dict) -> None:
+        release.wait(60)
+
+    @consumer(QUICK)
+    def batch(rows: Batch[dict]) -> None:
+        release.wait(60)
+
+    (settled,) = handle(bound_by(batch if is_batch else single, MemoryStore()), [message({})])
+    assert reasons([settled]) == ["timeout"]
+    assert "still running" in settled.outcome.detail
+    assert settled.duration >= QUICK.timeout.total_seconds()
+    release.set()
+
+
 def test_what_never_got_a_thread_never_runs():
     """The claim is given back, and the handler does not run later when a thread is free (trials 1.22)."""
     stuck, store = Stuck(), MemoryStore()
@@ -567,6 +587,7 @@ def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
     settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(2.5))
     assert time.monotonic() - started < 2.5
     assert reasons(settled) == ["halted"] * 3
+    assert [one.duration > 0.05 for one in settled] == [True, False, False], "of the one that ran (stranger 2, bug 7)"
     assert "peeklock.blocked" in caplog.text
     assert reasons(run(bound_by(healthy), [message({})])) == ["done"]
     stuck.release.set()

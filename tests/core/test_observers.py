@@ -157,6 +157,27 @@ def test_one_whose_span_begins_when_there_is_no_time_to_run():
     assert observer.seen == ["running", "enter", "exit", "settled"]
 
 
+class SecondHangs(Unkind):
+    """Goes wrong from its second run on."""
+
+    def _at(self, place: str) -> bool:
+        if "running" in self.seen:
+            return super()._at(place)
+        self.seen.append(place)
+        return False
+
+
+def test_a_message_that_has_no_time_after_another_has_run_took_none():
+    """The time of a run is that of its own message. (stranger 2, bug 7)"""
+    observer = SecondHangs("running", "hang")
+    first, second = engine.run(
+        bound_by("inline", observer, []), [message({}, id="a"), message({}, id="b")], timedelta(seconds=1.4)
+    )
+    assert (first.outcome.reason, second.outcome.reason) == (Reason.DONE, Reason.HALTED)
+    assert first.duration > 0
+    assert second.duration == 0
+
+
 class Slow(Unkind):
     """Takes a while to begin."""
 

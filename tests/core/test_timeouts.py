@@ -328,6 +328,7 @@ def test_a_coroutine_that_refuses_to_be_cancelled():
     bound = bound_for(handler, store=store, copies=copies, delays=Delays.COPY, clock=SystemClock())
     settled = event_loop.run(handle_async(bound, [message({}, id="a"), message({}, id="b")]))
     assert reasons(settled) == ["timeout", "halted"]
+    assert (settled[0].duration >= QUICK.timeout.total_seconds(), settled[1].duration) == (True, 0.0)
     record = store.records["orders#a"]
     assert (record.state, record.attempts, record.counted) == (State.RUNNING, 1, True)
     assert copies.outgoing_messages == [], "none may run before the lease is over: the message itself waits for that"

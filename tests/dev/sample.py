@@ -148,7 +148,7 @@ def dev(root: Path, *words: str, **variables: str) -> Iterator[Running]:
     )
     running = Running(process)
     try:
-        running.until("say", text="ready after")
+        running.until("ready", next_step="")
         yield running
     finally:
         if process.poll() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import pty
 import re
@@ -13,14 +14,17 @@ import sys
 import time
 from urllib.parse import parse_qs, urlsplit
 
+import boto3
 import pytest
 import requests
 
+from peeklock.cli import main
 from peeklock.cli.screen import screen
 from peeklock.dev.discovery import discover
 from peeklock.dev.project import load
 from peeklock.dev.watched_code import WatchedCode
 from peeklock.errors import ConfigError
+from peeklock.observability.observer import log, log_event
 from peeklock.platform_registry import PLATFORMS as REGISTERED
 from tests.dev import sample
 
@@ -56,11 +60,27 @@ def test_three_clouds(project):
             raised = ("line", {"platform": platform, "text": "ValueError: no"})
             running.until_all(raised, raised, ("settled", {"platform": platform, "disposition": "dead_letter"}))
         assert (project / ".peeklock/dev.json").exists()
+        redrive_on_sqs(project)
         assert status_without_a_token(project) == 401
         assert running.end() == 0
     assert not sample.processes(project)
     assert not (project / ".peeklock/dev.json").exists()
-    assert "bad" in (project / ".peeklock/cloudtasks-orders-dead.jsonl").read_text()
+    assert "bad" in (project / ".peeklock/cloudtasks-orders-dead-letters.jsonl").read_text()
+
+
+def redrive_on_sqs(project) -> None:
+    """As docs/emulators.md says: the dead-letter queue is that of the queue, so SQS moves its messages back."""
+    variables = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["sqs"]
+    queues = boto3.client(
+        "sqs",
+        "eu-west-1",
+        endpoint_url=variables["AWS_ENDPOINT_URL_SQS"],
+        aws_access_key_id="dev",
+        aws_secret_access_key="dev",
+    )
+    url = variables["PEEKLOCK_ORDERS_DEAD_LETTER"]
+    arn = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    assert queues.start_message_move_task(SourceArn=arn)["TaskHandle"]
 
 
 def status_without_a_token(project) -> int:
@@ -243,6 +263,37 @@ def test_sent_by_address(tmp_path):
     assert sent["body"] == {"base64": "AP8="}
     assert sent["attributes"]["tenant"] == "a=b"
     assert sent["group"] == "g"
+
+
+class Remembering:
+    """A queue that remembers each id, as Cloud Tasks does."""
+
+    def send(self, outgoing_messages, /):
+        for outgoing in outgoing_messages:
+            if outgoing.lineage.id in self.ids:
+                log_event("peeklock.deduplicated %s", {"message_id": outgoing.lineage.id}, level=logging.INFO)
+            self.ids.add(outgoing.lineage.id)
+            log_event("peeklock.something %s", {"a": "b"}, level=logging.WARNING)
+            log_event("peeklock.detail %s", {"a": "c"}, level=logging.INFO)
+        return [None] * len(outgoing_messages)
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+
+
+def test_a_message_that_was_not_queued_is_not_called_sent(monkeypatch, capsys, tmp_path):
+    """Because its queue remembers the id. What else is logged is on standard error. (stranger 2, papercut 6)"""
+    queue = Remembering()
+    monkeypatch.setattr("peeklock.cli.send.open_sender", lambda _: queue)
+    body = tmp_path / "body"
+    body.write_text("{}")
+    assert main(["send", "memory://orders", str(body), "--id", "x", "--times", "2"]) == 0
+    printed = capsys.readouterr()
+    first, second = printed.out.splitlines()
+    assert first == "sent x to memory://orders"
+    assert second.startswith("not sent: memory://orders remembers the id x, and queued nothing;")
+    assert printed.err == "peeklock.something a=b\n" * 2
+    assert log.level == logging.NOTSET
 
 
 def test_a_queue_that_cannot_be_reached(tmp_path):

@@ -26,12 +26,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+import pulumi
+
 from app.orders import ORDERS
 from peeklock.infra.aws import App
 
 app = App("shop", bundle="none.zip")
 app.consumer(ORDERS, handler="app.aws.handler")
 app.all()
+pulumi.log.info("a note of the program")
 """
 
 STACK = """
@@ -105,6 +108,14 @@ def send(project, name: str) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def check_first_output(project, said) -> None:
+    """What the program says, and where its dead letters go. (stranger 2, papercuts 1 and 10)"""
+    assert any(one.get("say") == "    a note of the program" for one in said)
+    (addresses,) = [one["addresses"]["sqs"] for one in said if "addresses" in one]
+    assert addresses["PEEKLOCK_ORDERS_DEAD_LETTER"].startswith("http://127.0.0.1:")
+    assert "a note of the program" in (project / ".peeklock/pulumi.log").read_text()
+
+
 @pytest.mark.servers
 @pytest.mark.timeout(180)
 def test_a_program_that_changes(project):
@@ -117,6 +128,7 @@ def test_a_program_that_changes(project):
         assert "applied (made in an emulator)\n  aws:cloudwatch/dashboard:Dashboard" in said
         assert "timeout 55 s, batch 10, at once 2" in said
         assert "AWS_ENDPOINT_URL=http://127.0.0.1:" in said
+        check_first_output(project, running.said)
         send(project, "a")
         running.until("settled", queue="orders", reason="done")
         stack.write_text(STACK.replace("batch: 10", "batch: 5"))
@@ -369,6 +381,20 @@ def test_what_a_failed_up_comes_to():
     assert (
         report.failure("error: no stack named 'dev'\n", Path("/shop"), Path("/shop")) == "error: no stack named 'dev'\n"
     )
+
+
+def test_what_a_program_said():
+    """Its warnings, and its notes, which have no word before them. (stranger 2, papercut 10)"""
+    output = "Updating (dev):\nDiagnostics:\n  a:b (c):\n    warning: beware\n\n  d:e (f):\n    a note\n\nOutputs:\n    x: 1\n"
+    assert list(report.messages(output)) == [
+        "\nsaid by the program",
+        "  a:b (c):",
+        "    warning: beware",
+        "",
+        "  d:e (f):",
+        "    a note",
+    ]
+    assert list(report.messages("Updating (dev):\nOutputs:\n")) == []
 
 
 def test_a_printed_secret_is_not_the_error():

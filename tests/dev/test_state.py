@@ -301,3 +301,32 @@ def test_a_handler_and_its_queue(platform, target, own, fix):
     refused = nullcontext() if fix is None else pytest.raises(ConfigError, match=fix)
     with environment(**{f"PEEKLOCK_{own}_FINGERPRINT": "abc"}), refused:
         _check_deployed(function="f", platform=platform, target=target)
+
+
+SETTLED = 'peeklock.settled platform=sqs queue=orders disposition=abandon detail="ValueError: \\"no\\" \\\\"'
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (f"connecting to bank ... {SETTLED}\nValueError: no", ["connecting to bank ... ", "ValueError: no"]),
+        (f"issuing {SETTLED}\na 1", ["issuing ", "a 1"]),
+        (f"[WARNING]\t2026-11-30T12:00:00.123Z\t6f1c2a34-0000-4000-8000-123456789abc\t{SETTLED}", []),
+        (f"WARNING peeklock: {SETTLED}", []),
+        (f"paying: WARNING:peeklock:{SETTLED}", ["paying: "]),
+        (f"2026-11-30 12:00:00,123 WARNING peeklock - {SETTLED}", []),
+        (f"x{SETTLED}then", ["x", "then"]),
+        (SETTLED[:-1], []),  # a host cut the line off
+        ('paying {"level": "INFO", "message": "peeklock.settled", "queue": "orders"} then', ["paying ", " then"]),
+        (json.dumps({"n": {}, "message": SETTLED}), []),
+        (f"a {{b}} {json.dumps({'message': SETTLED})}", ["a {b} "]),
+        ("my own line on peeklock.settled", ["my own line on peeklock.settled"]),
+        ('{"note": "see peeklock.settled"} {', ['{"note": "see peeklock.settled"} {']),
+    ],
+)
+def test_only_a_record_is_left_out(tmp_path, text, lines):
+    """What a handler printed without a line end stays, and so does a line that only has the word. (stranger 2, bug 1)"""
+    screen = Lines()
+    with opened(tmp_path, screen) as state:
+        state.on_line("cloudtasks", text)
+    assert screen.seen == lines

@@ -132,7 +132,8 @@ class CloudTasksEmulator(BackgroundEmulator):
     def wait_idle(self, timeout: float = 10.0) -> None:
         """Wait, in real time, until no task is left in any queue that is not paused, and no attempt is under way.
 
-        Raises TimeoutError after so many seconds, with the tasks that are left.
+        A task that is due later does not become due by itself: call `advance` first, or `drain`. Raises TimeoutError after so
+        many seconds, with the tasks that are left.
         """
         self._wait(lambda emulation: emulation.until(emulation.is_idle), timeout)
 
@@ -162,7 +163,10 @@ class CloudTasksEmulator(BackgroundEmulator):
             background.run(wait())
         except TimeoutError:
             left = self._call(lambda running: running.left())
-            raise TimeoutError(f"{len(left)} tasks are left after {timeout} s: {', '.join(left[:5])}") from None
+            scheduled = self._call(lambda running: running.scheduled())
+            raise TimeoutError(
+                f"{len(left)} tasks are left after {timeout} s: {', '.join(left[:5])}{scheduled}"
+            ) from None
 
     def _call(self, function: Callable[[Emulation], T]) -> T:
         background, emulation = self._alive()

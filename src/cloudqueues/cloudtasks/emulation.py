@@ -79,6 +79,17 @@ class Emulation:
         """Return the names of the tasks in queues that run."""
         return [name for queue in self.state.queues.values() if not queue.paused for name in queue.tasks]
 
+    def scheduled(self) -> str:
+        """Return a hint where all tasks that are left wait for their time, which the emulator's clock has not reached; else
+        an empty text."""
+        due = None if self.dispatcher.running else self.dispatcher.next_due()
+        seconds = 0.0 if due is None else due - self.timeline.now()
+        return (
+            f"; the first is due in {seconds:.0f} s of the emulator's time: call advance({seconds:.0f})"
+            if seconds >= 1
+            else ""
+        )
+
     def is_idle(self) -> bool:
         """Return True when no attempt is under way and no running queue has a task."""
         return not self.dispatcher.running and not any(

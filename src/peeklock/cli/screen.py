@@ -45,6 +45,9 @@ class Lines:
         for line in _exports(platforms):
             self.say(line)
 
+    def ready(self, seconds: float, next_step: str) -> None:
+        self.say(_ready(seconds, next_step))
+
     def say(self, text: str) -> None:
         with self._lock:
             self._table.line(text)
@@ -68,6 +71,9 @@ class Json:
 
     def line(self, platform: str, text: str) -> None:
         self._print({"line": {"platform": platform, "text": text}})
+
+    def ready(self, seconds: float, next_step: str) -> None:
+        self._print({"ready": {"after_s": round(seconds, 3), "next_step": next_step}})
 
     def say(self, text: str) -> None:
         self._print({"say": text})
@@ -135,6 +141,9 @@ class Live:
         for line in _exports(platforms):
             self.say(line)
 
+    def ready(self, seconds: float, next_step: str) -> None:
+        self.say(_ready(seconds, next_step))
+
     def say(self, text: str) -> None:
         from rich.text import Text
 
@@ -142,6 +151,10 @@ class Live:
 
     def close(self) -> None:
         self._display.stop()
+
+
+def _ready(seconds: float, next_step: str) -> str:
+    return f"\nready after {seconds:.1f} s. {next_step}\n"
 
 
 def _exports(platforms: Mapping[str, Mapping[str, str]]) -> Iterator[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from peeklock.cli.escaping import escaped
 from peeklock.cli.numbers import positive, seconds
 from peeklock.errors import ConfigError, SendError
 from peeklock.message import LINEAGE, Lineage
+from peeklock.observability.observer import log
 from peeklock.outgoing import OutgoingMessage, Sender
 from peeklock.queue import Queue
 from peeklock.redaction import shown
@@ -38,7 +41,7 @@ examples:
   peeklock send orders order.json -a tenant=acme --group o-1 --delay 5
 
 exit codes:
-  0  the queue has it
+  0  the queue has it, or had it: one that deduplicates takes no second message of an id, and the output says so
   1  the queue refused it, or could not be reached
   2  nothing was sent: an unknown queue, a file that cannot be read, a line of it that is no dead letter
 """
@@ -58,7 +61,9 @@ def add_to(commands: Any) -> None:
         help="the message's id; a new one otherwise. That of a dead letter completes unrun: --redrive it instead",
     )
     parser.add_argument(
-        "--redrive", action="store_true", help="FILE has lines of a file:// dead-letter queue; each starts a new life"
+        "--redrive",
+        action="store_true",
+        help="FILE has lines of a file:// dead-letter queue; each starts its next generation",
     )
     parser.add_argument("--group", help="FIFO group or session")
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="seconds until it is delivered")
@@ -73,13 +78,51 @@ def run(options: argparse.Namespace) -> int:
     outgoing_messages = _redriven(options) if options.redrive else [_outgoing(options)]
     address = _address(options.queue, options.platform, Path.cwd())
     sender = open_sender(address)
-    for outgoing in outgoing_messages * options.times:
-        refused = _send(sender, outgoing)
-        if refused is not None:
-            print(escaped(f"peeklock send: {refused}"), file=sys.stderr)
-            return 1
-        print(escaped(f"sent {outgoing.lineage.id} to {_place(address)}"))
+    with _deduplication() as deduplicated:
+        for outgoing in outgoing_messages * options.times:
+            refused = _send(sender, outgoing)
+            if refused is not None:
+                print(escaped(f"peeklock send: {refused}"), file=sys.stderr)
+                return 1
+            print(escaped(_result(outgoing.lineage.id, _place(address), deduplicated)))
     return 0
+
+
+def _result(id_: str, place: str, deduplicated: list[str]) -> str:
+    if not deduplicated:
+        return f"sent {id_} to {place}"
+    deduplicated.clear()
+    return (
+        f"not sent: {place} remembers the id {id_}, and queued nothing; to have the work done again, give another --id"
+    )
+
+
+class _DeduplicationLog(logging.Handler):
+    """Records that a queue did not take a message because it remembers its id. Other records go to standard error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.msg.startswith("peeklock.deduplicated"):
+            self.messages.append(text)
+        elif record.levelno >= logging.WARNING:
+            print(escaped(text), file=sys.stderr)
+
+
+@contextmanager
+def _deduplication() -> Iterator[list[str]]:
+    """Yield a list that grows with each message that a queue did not take because it remembers its id."""
+    level, handler = log.level, _DeduplicationLog()
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield handler.messages
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
 
 
 def _place(address: str) -> str:

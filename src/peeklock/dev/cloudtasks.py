@@ -75,7 +75,7 @@ class CloudTasks:
 
     def _make(self, queue: Queue, entry: Entry | None) -> None:
         """Create the queue. A queue that this platform does not consume is a file, since a task needs a target."""
-        dead_letters = f"file://{self._context.state}/{self.platform}-{queue.name}-dead.jsonl"
+        dead_letters = f"file://{self._context.state}/{self.platform}-{queue.name}-dead-letters.jsonl"
         self._addresses[queue.variable("DEAD_LETTER")] = dead_letters
         if entry is None:
             address = f"file://{self._context.state}/{self.platform}-{queue.name}.jsonl"

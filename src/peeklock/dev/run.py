@@ -41,7 +41,7 @@ def run(project: Project, screen: Screen, *, reload: bool) -> None:
         runners, discovery = _open(project, runners, screen)
         serving = _Serving(project, state, runners, changes, screen)
         screen.addresses(serving.serve(discovery))
-        screen.say(f"\nready after {time.monotonic() - started:.1f} s. Try: peeklock send QUEUE FILE\n")
+        screen.ready(time.monotonic() - started, "Try: peeklock send QUEUE FILE")
         while wakeup.wait() == CHANGED:
             serving.renew(changes.take())
         screen.say("stopping")

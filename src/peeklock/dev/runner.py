@@ -50,6 +50,10 @@ class Screen(Protocol):
         """Show the variables with which a client reaches each platform."""
         ...
 
+    def ready(self, seconds: float, next_step: str) -> None:
+        """Show that messages can be sent, how many seconds the start took, and how to send one."""
+        ...
+
     def say(self, text: str) -> None:
         """Show a message of `peeklock dev` itself."""
         ...

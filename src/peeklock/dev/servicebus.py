@@ -75,13 +75,13 @@ class ServiceBus:
         names = {trigger.queue_name or queue.name for trigger in triggers if trigger.topic_name is None} or {queue.name}
         for name in names:
             self._queue(name, lock, sessions=queue.fifo or any(trigger.sessions for trigger in triggers))
-        self._queue(f"{queue.name}-dead", lock, sessions=False)
+        self._queue(f"{queue.name}-dead-letters", lock, sessions=False)
         for trigger in triggers:
             if trigger.topic_name is not None and trigger.subscription_name is not None:
                 self._subscription(trigger.topic_name, trigger.subscription_name, lock, sessions=trigger.sessions)
         self._addresses |= {
             queue.variable("URL"): f"sb://{HOST}/{min(names)}",
-            queue.variable("DEAD_LETTER"): f"sb://{HOST}/{queue.name}-dead",
+            queue.variable("DEAD_LETTER"): f"sb://{HOST}/{queue.name}-dead-letters",
             queue.variable("LOCK"): f"{lock:g}",
         }
 
@@ -101,16 +101,20 @@ class ServiceBus:
             self._created.add(f"{topic}/{name}")
 
     def variables(self) -> Mapping[str, str]:
-        return {
-            CONNECTION: self._emulator.connection_string,
-            "PEEKLOCK_SERVICEBUS_ADMIN": self._emulator.admin_connection_string,
-            "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(self._emulator.certificate),
-            **self._addresses,
-        }
+        return {**client_variables(self._emulator), **self._addresses}
 
     def close(self) -> None:
         self._functions.stop()
         self._emulator.stop()
+
+
+def client_variables(emulator: ServiceBusEmulator) -> dict[str, str]:
+    """Return the variables with which clients, also of the management API, reach an emulator."""
+    return {
+        CONNECTION: emulator.connection_string,
+        "PEEKLOCK_SERVICEBUS_ADMIN": emulator.admin_connection_string,
+        "PEEKLOCK_SERVICEBUS_CERTIFICATE": str(emulator.certificate),
+    }
 
 
 def functions_host(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Unpack
@@ -14,6 +15,7 @@ from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.runner import RunContext
 from peeklock.queue import Queue
 from peeklock.quotas.aws import FUNCTION_SECONDS as MAX_FUNCTION_SECONDS
+from peeklock.quotas.aws import RECEIVES
 
 PLATFORM = "sqs"
 
@@ -52,8 +54,16 @@ class Sqs:
         """Create the queue and its dead-letter queue, or set their attributes as they are declared now."""
         suffix = ".fifo" if queue.fifo else ""
         visibility = round(_function_seconds(queue) + SPARE_SECONDS)
-        self._urls[queue.variable("URL")] = self._server.queue(f"{queue.name}{suffix}", VisibilityTimeout=visibility)
-        self._urls[queue.variable("DEAD_LETTER")] = self._server.queue(f"{queue.name}-dead{suffix}")
+        dead_letters = self._server.queue(f"{queue.name}-dead-letters{suffix}")
+        redrive = {"deadLetterTargetArn": self._arn(dead_letters), "maxReceiveCount": RECEIVES}
+        self._urls[queue.variable("DEAD_LETTER")] = dead_letters
+        self._urls[queue.variable("URL")] = self._server.queue(
+            f"{queue.name}{suffix}", VisibilityTimeout=visibility, RedrivePolicy=json.dumps(redrive)
+        )
+
+    def _arn(self, url: str) -> str:
+        answer = self._server.client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        return str(answer["Attributes"]["QueueArn"])
 
     def _function(self, entry: Entry, queue: Queue, variables_across: Mapping[str, str]) -> SqsLambda:
         return lambda_function(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from typing import Any
 
 from peeklock import private_files as private
 from peeklock.dev.events import EventListener
+from peeklock.dev.printed_lines import visible_lines
 from peeklock.dev.runner import Screen
 from peeklock.errors import ConfigError
 from peeklock.queue import Queue
@@ -28,11 +28,6 @@ ADDRESSES = "dev.json"
 LOCK = "lock"
 """File in the folder that a running `peeklock dev` holds a lock on, with its process id. The system releases the lock when
 the process ends, in whatever way."""
-
-NOISE = re.compile(
-    r"INFO (azure|botocore)\.|\{\"_aws\":|LAMBDA_WARNING: |WARNING root: Auth level |\[[^]]+\] \[\d+\] \[INFO\] Control "
-)
-"""Beginning of a line that a host or an SDK prints about itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,8 +113,6 @@ def _event(screen: Screen, dead_letters: Mapping[str, Mapping[str, str]], kind: 
 
 
 def _line(screen: Screen, platform: str, text: str) -> None:
-    """Show a text line by line, without what the screen shows already, and without the noise of hosts and SDKs. A record of a
-    settlement has the traceback of what was raised below its first line."""
-    for line in text.replace("\xa0", " ").splitlines():  # Lambda's client indents with no-break spaces
-        if line and "peeklock.settled" not in line and not NOISE.match(line):
-            screen.line(platform, line)
+    """Show what a function printed, line by line."""
+    for line in visible_lines(text):
+        screen.line(platform, line)

@@ -43,6 +43,8 @@ class HandlerTask(Timer):
         if self._deadline.may_begin(self._deadline.timeout - self.timeout):
             started = time.monotonic()
             self.due = started + self.timeout
+            for delivery in self.deliveries:
+                delivery.started = started
             try:
                 self._ended = await attempt_async(self._bound.handler.call, self._arguments)
             except BaseException as exc:
@@ -151,6 +153,8 @@ class AsyncDriver:
             task.cancel()
             return None
         self.runaways[task] = call
+        for delivery in call.deliveries:
+            delivery.duration = delivery.time_since_start(now)
         text = "and does not let itself be cancelled"
         return [timed_out(self.bound, text, ended=False)] * len(call.deliveries)
 

@@ -69,6 +69,8 @@ class Delivery:
     key: str
     outcome: Outcome
     duration = 0.0
+    started: float | None = None
+    """When an `async def` handler began, in monotonic seconds; None before."""
     finished = False
     payload: Any = None
     body = ""
@@ -107,6 +109,10 @@ class Delivery:
         """Number of the attempt, from 1."""
         claim = self.claim
         return self.message.attempt if claim is None else claims.counted(claim)
+
+    def time_since_start(self, now: float) -> float:
+        """Return the seconds that an `async def` handler has run so far; 0 when it has not begun."""
+        return 0.0 if self.started is None else now - self.started
 
 
 class Group:

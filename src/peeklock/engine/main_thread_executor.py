@@ -83,10 +83,12 @@ class MainThreadExecutor:
         return errors_of(self.bound, deliveries, ended)
 
     def _call(self, message: Message, arguments: Sequence[Any]) -> CallResult:
+        self._duration = 0.0
         try:
             ended = self._context.copy().run(self._observed, message, arguments)
         except Interrupted as fired:  # between the end of the handler and the line that disarms the timer
             self.timer.due, ended = None, (fired, None)
+            self._duration = self._timeout
         return (timed_out(self.bound, "interrupted", ended=True), None) if type(ended[0]) is Interrupted else ended
 
     def _observed(self, message: Message, arguments: Sequence[Any]) -> CallResult:

@@ -46,6 +46,7 @@ class Run(Timer):
         self._arguments = arguments_of(bound, deliveries)
         self._message = deliveries[0].message
         self._returned: Any = None
+        self._started: float | None = None
         self._duration = 0.0
 
     def perform(self) -> None:
@@ -66,7 +67,7 @@ class Run(Timer):
         self.due = time.monotonic() + self.timeout
 
     def _call(self) -> BaseException | None:
-        started = time.monotonic()
+        self._started = started = time.monotonic()
         ended: CallResult = (None, None)
         with suppress(Interrupted):  # it arrived just as the handler ended
             ended = self.target.call(attempt, self._bound.handler.call, self._arguments)
@@ -84,9 +85,17 @@ class Run(Timer):
         if self.errors is None:
             return [Halted(NO_ROOM)] * len(self.deliveries)
         self.deliveries[0].returned = self._returned
-        for delivery in self.deliveries:
-            delivery.duration = self._duration
+        self._set_duration(self._duration)
         return self.errors
+
+    def unfinished(self, now: float) -> Errors:
+        """Write the time so far of a handler that does not end to the deliveries. Return their errors."""
+        self._set_duration(0.0 if self._started is None else now - self._started)
+        return [timed_out(self._bound, "still running", ended=False)] * len(self.deliveries)
+
+    def _set_duration(self, seconds: float) -> None:
+        for delivery in self.deliveries:
+            delivery.duration = seconds
 
 
 class PooledExecutor:
@@ -186,7 +195,7 @@ class PooledExecutor:
             return None
         self.bound.handlers.give_up(future)
         self.runaways[future] = run
-        return [timed_out(self.bound, "still running", ended=False)] * len(run.deliveries)
+        return run.unfinished(now)
 
     def close(self) -> None:
         """Cancel the calls that have not begun when the event ends."""

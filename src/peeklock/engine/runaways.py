@@ -50,7 +50,7 @@ class UnfinishedDelivery:
     message: Message
     outcome: Outcome
     key: str
-    duration: float = 0.0
+    duration: float
 
 
 def blocked(bound: BoundConsumer, messages: Sequence[Message], schedule: Schedule) -> Sequence[Settled]:
@@ -62,16 +62,12 @@ def blocked(bound: BoundConsumer, messages: Sequence[Message], schedule: Schedul
     log_event("peeklock.blocked %s", {"queue": bound.queue.name, "detail": "a handler blocks the event loop"})
     deliveries = list(schedule.deliveries)
     deliveries += [Delivery(message) for message in messages[len(deliveries) :]]
-    return [
-        delivery
-        if delivery.finished
-        else UnfinishedDelivery(delivery.message, _unfinished(delivery, bound), delivery.key)
-        for delivery in deliveries
-    ]
+    return [delivery if delivery.finished else _unfinished(delivery, bound) for delivery in deliveries]
 
 
-def _unfinished(delivery: Delivery, bound: BoundConsumer) -> Outcome:
-    return abandoned(delivery, bound, Reason.HALTED, delay=None, detail="a handler blocks the event loop")
+def _unfinished(delivery: Delivery, bound: BoundConsumer) -> UnfinishedDelivery:
+    outcome = abandoned(delivery, bound, Reason.HALTED, delay=None, detail="a handler blocks the event loop")
+    return UnfinishedDelivery(delivery.message, outcome, delivery.key, delivery.time_since_start(time.monotonic()))
 
 
 def _ended(bound: BoundConsumer, deadline: Deadline, run: Runaway, _: object) -> None:

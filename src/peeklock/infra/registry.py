@@ -18,6 +18,9 @@ from peeklock.queue import Queue
 
 Transform = Callable[[pulumi.ResourceTransformationArgs], pulumi.ResourceTransformationResult | None]
 
+EXAMPLES = {"stage": "{protect: true, log_days: 30}", "capacity": "{orders: {batch: 10, instances: 20}}"}
+"""Value of each key of the stack's configuration, as YAML."""
+
 OUTPUTS = ("queue", "dead_letters", "resource", "function", "identity", "store", "alarms", "links", "environment")
 """Outputs of each consumer, which are its attributes of the same names."""
 
@@ -111,7 +114,7 @@ def outputs(consumer: Any) -> dict[str, Any]:
 def _configured(key: str) -> Mapping[str, Any]:
     value = pulumi.Config().get_object(key) or {}
     if not isinstance(value, Mapping):
-        raise ConfigError(f"the stack's {key} is {value!r}; use a mapping, as in infra/aws/Pulumi.dev.yaml")
+        raise ConfigError(f"the stack's {key} is {value!r}; use a mapping, such as {EXAMPLES[key]}")
     return value
 
 

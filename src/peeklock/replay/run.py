@@ -73,9 +73,19 @@ class Run:
     errors: list[BaseException | None] = field(default_factory=list)
     """Exceptions that the handler raised, one an outcome."""
     refused: EventError | None = None
+    exit_status: int | None = None
+    """Status with which the handler ended the process, by `os._exit`; None where it did not. There are no outcomes then."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     response: object = None
     """Answer to the platform."""
+
+    def end_process(self, status: int) -> None:
+        """Note that the handler ended the process. What became of the messages after it did not happen, and nothing was
+        answered."""
+        self.exit_status = status
+        for results in (self.outcomes, self.durations, self.details, self.errors, self.sent):
+            results.clear()
+        self.response = {"raises": f"os._exit({status})"}
 
     def facts(self) -> dict[str, Any]:
         """Return the results that are the same each time: the content of an expected file."""
@@ -95,7 +105,7 @@ def route(sample: Sample, settings: ReplayOptions) -> tuple[str, Handler]:
 
 
 def replay(sample: Sample, settings: ReplayOptions) -> Iterator[Run]:
-    """Run an event, `times` over one store. Raises ReplayError where it cannot be run at all."""
+    """Run an event, `times` over one store, until a run ends the process. Raises ReplayError where it cannot be run at all."""
     platform, handler = route(sample, settings)
     store = _store(settings)
     for number in range(1, settings.times + 1):
@@ -103,6 +113,8 @@ def replay(sample: Sample, settings: ReplayOptions) -> Iterator[Run]:
         run = Run(sample=sample, number=number, platform=platform, asked=settings.queue, at=at)
         _run_once(run, handler, settings, store)
         yield run
+        if run.exit_status is not None:
+            return
 
 
 def _at(sample: Sample, queue: Queue) -> datetime | None:
@@ -141,27 +153,39 @@ def _run_once(run: Run, handler: Handler, settings: ReplayOptions, store: Store 
     if run.at is not None:
         options["clock"] = _ShiftedClock(run.at)
     run_sample = module_of(run.platform).run_sample
+    statuses: list[int] = []
     try:
-        with redirect_stdout(sys.stderr), _no_exit(), nullcontext() if settings.live else routed(recorder.to):
+        with (
+            redirect_stdout(sys.stderr),
+            _no_exit(statuses),
+            nullcontext() if settings.live else routed(recorder.to),
+        ):
             run.response = run_sample(handler.function, run.sample.event, **options)
     except EventError as exc:
         run.response = {"raises": "EventError"}
         run.refused = exc
     except ConfigError as exc:
         raise ReplayError(f"{run.sample.name}: {exc}") from exc
+    if statuses:
+        run.end_process(statuses[0])
+
+
+class ProcessEnded(BaseException):
+    """Raised by `os._exit` during a replay, to stop the handler that calls it."""
 
 
 @contextmanager
-def _no_exit() -> Iterator[None]:
-    """Report a handler that ends the process by `os._exit`: it would end the replay without results, and perhaps with exit
-    status 0."""
-    original = os._exit
+def _no_exit(statuses: list[int]) -> Iterator[None]:
+    """Record in `statuses` when a handler ends the process by `os._exit`, and only stop the handler: else the replay
+    would end without the results of the other events, and perhaps with exit status 0. Processes that a handler forks end
+    as they would."""
+    original, process = os._exit, os.getpid()
 
     def refuse(status: int) -> NoReturn:
-        sys.stdout.flush()
-        sys.stderr.write(f"peeklock replay: the handler ended the process, by os._exit({status})\n")
-        sys.stderr.flush()
-        original(2)
+        if os.getpid() != process:
+            original(status)
+        statuses.append(status)
+        raise ProcessEnded(f"os._exit({status})")
 
     os._exit = refuse
     try:
@@ -184,7 +208,7 @@ def _options(
         options["store"] = store
     if not settings.live:
         queue = handler.queue
-        options["dead_letter"] = recorder.queue_named(f"{queue.name}-dead-letter")
+        options["dead_letter"] = recorder.queue_named(f"{queue.name}-dead-letters")
         options["queue"] = recorder.queue_named(queue.name)
     if settings.deadline is not None:
         options["lock"] = settings.deadline

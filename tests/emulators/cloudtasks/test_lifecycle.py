@@ -126,6 +126,19 @@ def test_waiting_in_vain_names_what_is_left(emulator: CloudTasksEmulator, target
         emulator.wait_for(lambda _: False, timeout=0.1)
 
 
+def test_waiting_for_a_task_of_tomorrow_says_how_to_reach_it(emulator: CloudTasksEmulator, target: Target) -> None:
+    """Since no real time brings it. (stranger 2, papercut 7)"""
+    client = emulator.client()
+    tomorrow = {"seconds": int(emulator.now) + 86_400}
+    queue = queue_of(client)
+    task = {"http_request": {"url": target.url}, "schedule_time": tomorrow}
+    client.create_task(parent=queue.name, task=task)
+    with pytest.raises(
+        TimeoutError, match=r"; the first is due in 86\d+ s of the emulator's time: call advance\(86\d+\)"
+    ):
+        emulator.wait_idle(0.1)
+
+
 def test_draining_leaves_a_paused_queue_alone(emulator: CloudTasksEmulator, target: Target) -> None:
     client = emulator.client()
     paused, running = queue_of(client), queue_of(client)

@@ -16,9 +16,8 @@ from peeklock.dev.azure_worker import check_installed
 from peeklock.dev.deployed.azure_state import RENDERED, App, apps, consumer, opened
 from peeklock.dev.deployed.local_context import Function, LocalContext, Resource, local_file
 from peeklock.dev.functions import RunningFunctions
-from peeklock.dev.servicebus import PLATFORM, functions_host
+from peeklock.dev.servicebus import PLATFORM, client_variables, functions_host
 from peeklock.errors import ConfigError
-from peeklock.platforms.servicebus.client import CONNECTION
 
 NAMESPACE = "__fullyQualifiedNamespace"
 """Suffix of a setting that connects by identity; the setting without it is a connection string, and takes precedence.
@@ -120,7 +119,7 @@ class AzureRunner:
         return folder
 
     def variables(self) -> Mapping[str, str]:
-        return {CONNECTION: self.emulator.connection_string}
+        return client_variables(self.emulator)
 
     def close(self) -> None:
         self._running.stop()

@@ -49,15 +49,27 @@ def failure(output: str, folder: Path, root: Path) -> str:
     return "\n".join(_error(resource, text, folders, root) for resource, text in _errors(output)) or output
 
 
-def _errors(output: str) -> Iterator[tuple[str, str]]:
-    """Yield resources and their errors, from the section "Diagnostics", in which each has a heading of its own."""
+def messages(output: str) -> Iterator[str]:
+    """Yield what the program said in a `pulumi up` that succeeded, under the resource that it is about: `pulumi.log`, and what
+    it printed."""
+    if lines := _diagnostics(output).rstrip().splitlines():
+        yield "\nsaid by the program"
+        yield from lines
+
+
+def _diagnostics(output: str) -> str:
+    """Return the section "Diagnostics", in which each resource has a heading of its own; empty where there is none."""
     _, _, after = output.partition("\nDiagnostics:\n")
-    section = re.split(r"\n(?=\S)", after)[0]
-    for block in re.split(r"^(?=  \S)", section, flags=re.MULTILINE):
-        resource, _, messages = block.partition(":\n")
-        for message in re.split(r"^    (?=(?:error|warning|info): )", messages, flags=re.MULTILINE):
-            if message.startswith("error: "):
-                yield resource.strip(), textwrap.dedent(f"    {message.removeprefix('error: ')}").strip()
+    return re.split(r"\n(?=\S)", after)[0]
+
+
+def _errors(output: str) -> Iterator[tuple[str, str]]:
+    """Yield resources and their errors."""
+    for block in re.split(r"^(?=  \S)", _diagnostics(output), flags=re.MULTILINE):
+        resource, _, texts = block.partition(":\n")
+        for text in re.split(r"^    (?=(?:error|warning|info): )", texts, flags=re.MULTILINE):
+            if text.startswith("error: "):
+                yield resource.strip(), textwrap.dedent(f"    {text.removeprefix('error: ')}").strip()
 
 
 def _error(resource: str, text: str, folders: Sequence[Path], root: Path) -> str:

@@ -24,7 +24,7 @@ from peeklock.infra.bundles import VARIABLE
 from peeklock.keywords import nearest
 
 OUTPUT = "pulumi.log"
-"""Name of the file, in the folder of the run, with the output of a `pulumi up` that failed."""
+"""Name of the file, in the folder of the run, with the output of the last `pulumi up`."""
 
 
 def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -> None:
@@ -51,7 +51,7 @@ def run(root: Path, folder: Path, stack: str, screen: Screen, *, reload: bool) -
                 return
             raise
         screen.addresses(platforms)
-        screen.say(f"\nready after {time.monotonic() - started:.1f} s. {_next_step(platforms)}\n")
+        screen.ready(time.monotonic() - started, _next_step(platforms))
         _follow(stack_run, wakeup, changes)
         screen.say("stopping")
 
@@ -162,15 +162,16 @@ class _Stack:
     def _up(self) -> None:
         self._applied = False
         try:
-            steps = self._engine.up(self._stack).steps
+            result = self._engine.up(self._stack)
         except EngineError as exc:
             self._say_new(report.types(self._engine.types, failed=True))
             raise EngineError(self._failure(str(exc))) from None
         finally:
             self._files |= self._engine.files
             self._changes.watch(self._files)
+        private.write_text(self._state.folder / OUTPUT, result.output)
         self._say_new(report.types(self._engine.types, failed=False))
-        for line in report.steps(steps):
+        for line in (*report.messages(result.output), *report.steps(result.steps)):
             self.say(line)
         self._resources = self._engine.resources(self._stack)
         self._queues = report.environment(self._engine.outputs(self._stack))
@@ -198,8 +199,9 @@ class _Stack:
             deployed = runner.functions(self._resources)
             for function in deployed:
                 self._say_new(report.function(function))
-            platforms[runner.platform] = {**runner.variables(), **addresses(deployed, URL), **self._queues}
-            self._state.dead_letters[runner.platform] = addresses(deployed, "_DEAD_LETTER")
+            dead_letters = self._state.dead_letters[runner.platform] = addresses(deployed, "_DEAD_LETTER")
+            reachable = {**addresses(deployed, URL), **dead_letters}
+            platforms[runner.platform] = {**runner.variables(), **reachable, **self._queues}
             functions += deployed
         self._say_new(idle_queues(functions, self._queues, imported))
         self._state.write_addresses(platforms)

@@ -21,6 +21,7 @@ from peeklock.infra.options import Capacity, Stage, checked_tags
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import aws as settings
 from peeklock.infra.variables import checked_variables
+from peeklock.keywords import strict
 from peeklock.queue import Queue
 
 
@@ -33,9 +34,11 @@ class App(pulumi.ComponentResource):
       `topics` (ARNs by severity), `permissions_boundary` (a policy's ARN, for the roles): existing resources to use; read, never
       modified. Each may be an output of another resource or of a stack reference.
     - `tags`: on every resource that has tags, beside `app` and `stack`.
-    - `transform`: receives every resource before it is registered, and may change it: the last resort.
+    - `transform`: called with the `pulumi.ResourceTransformationArgs` of every resource before it is registered; returns a
+      `pulumi.ResourceTransformationResult` that replaces its properties and options, or None to leave it: the last resort.
     """
 
+    @strict()
     def __init__(
         self,
         name: str,
@@ -69,6 +72,7 @@ class App(pulumi.ComponentResource):
         self.bundle = bundles.find(bundle, "aws")
         self.shared = make_shared(self, name, self.stage, self.tags, existing, self.bundle)
 
+    @strict()
     def consumer(  # noqa: PLR0913 - keywords, each optional and on its own
         self,
         queue: Queue,

@@ -15,6 +15,7 @@ from peeklock.infra.azure.shared import Existing, make_shared
 from peeklock.infra.options import Capacity, Stage
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import azure as settings
+from peeklock.keywords import strict
 from peeklock.queue import Queue
 
 
@@ -25,9 +26,11 @@ class App(pulumi.ComponentResource):
     - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
     - `resource_group` (a name), `namespace`, `store` (a table), `subnet` (ids): existing resources to use; read, never
       modified.
-    - `transform`: receives every resource before it is registered, and may change it: the last resort.
+    - `transform`: called with the `pulumi.ResourceTransformationArgs` of every resource before it is registered; returns a
+      `pulumi.ResourceTransformationResult` that replaces its properties and options, or None to leave it: the last resort.
     """
 
+    @strict()
     def __init__(
         self,
         name: str,
@@ -52,6 +55,7 @@ class App(pulumi.ComponentResource):
         self.shared = make_shared(self, name, self.stage, self.tags, existing)
         self._topics: dict[str, Any] = {}
 
+    @strict()
     def consumer(
         self,
         queue: Queue,

@@ -18,6 +18,7 @@ from peeklock.infra.gcp.shared import Existing, make_shared
 from peeklock.infra.options import Capacity, Stage
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import gcp as settings
+from peeklock.keywords import strict
 from peeklock.queue import Queue
 
 
@@ -29,9 +30,11 @@ class App(pulumi.ComponentResource):
     - `store` (a collection group), `key` (a KMS key, for dead letters and store), `subnet`, `channels` (notification channels
       by severity): existing resources to use, by full names such as `projects/shop/databases/keys/collectionGroups/leases`;
       read, never modified.
-    - `transform`: receives every resource before it is registered, and may change it: the last resort.
+    - `transform`: called with the `pulumi.ResourceTransformationArgs` of every resource before it is registered; returns a
+      `pulumi.ResourceTransformationResult` that replaces its properties and options, or None to leave it: the last resort.
     """
 
+    @strict()
     def __init__(
         self,
         name: str,
@@ -57,6 +60,7 @@ class App(pulumi.ComponentResource):
         self.bundle = bundles.find(bundle, "gcp")
         self.shared = make_shared(self, deployment, self.stage, existing, self.bundle)
 
+    @strict()
     def consumer(
         self,
         queue: Queue,

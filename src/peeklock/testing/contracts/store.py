@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from peeklock.errors import UnreadableRecord
 from peeklock.idempotency.record import Record, State
 from peeklock.idempotency.store import WON, Change, Store
 
@@ -46,6 +47,18 @@ FULL_RECORD = Record(
     extra='{"a":[1,{"b":null}],"slot":"\\u00fc"}',
 )
 """A record with a value in every field, each as large or as unusual as the field allows."""
+
+
+UNREADABLE_RECORD = Record(
+    state=State.DEAD_LETTERED,
+    version=1,
+    owner="",
+    message="m",
+    expires_at=LATER,
+    lease_until=LATER,
+    reason="reason-of-a-newer-release",
+)
+"""A record that `peeklock.stores.record_json.dump` writes and `load` refuses, as one of a newer release."""
 
 
 def record(version: int = 1, **changes: Any) -> Record:
@@ -119,6 +132,18 @@ class StoreContract:
         assert [answer.won for answer in answers] == [True, False, False, True]
         assert [answer.record for answer in answers] == [None, record(1), None, None]
         assert list(store.swap([])) == []
+
+    def test_an_unreadable_record_fails_its_own_change_only(self, store: Store) -> None:
+        """A newer release may have written it. The other changes of the call are made, and its own answer has an
+        UnreadableRecord; a store that keeps the record as it is may answer with it."""
+        assert store.swap([change("k", None, UNREADABLE_RECORD)]) == [WON]
+        first, unreadable, last = store.swap([change(key, None, record(2)) for key in ("a", "k", "b")])
+        assert (first, last) == (WON, WON), "the other changes of the call were not made"
+        assert not unreadable.won
+        if unreadable.record is None:
+            assert isinstance(unreadable.error, UnreadableRecord), "answer with UnreadableRecord as the error"
+        else:
+            assert unreadable.record == UNREADABLE_RECORD
 
     def test_many_keys_in_a_call(self, store: Store, keys_in_a_call: int) -> None:
         """Each key has its own answer."""
