@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -280,3 +281,35 @@ def test_a_twin_of_what_could_not_be_recorded_does_not_run():
     assert reasons(settled) == ["done", "duplicate"]
     assert settled[0].outcome.unrecorded
     assert ran == ["k"]
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_success_says_which_attempt_it_was(store: Callable[[], Any]) -> None:
+    @consumer(ORDERS)
+    def handler(_: dict[str, Any]) -> None: ...
+
+    again = message({}, lineage=Lineage(id="a", attempts=1))
+    settled = run(bound_for(handler, store=store()), [again, message({}, id="b")])
+    assert [delivery.outcome.attempt for delivery in settled] == [2, 1]
+
+
+class Body:
+    """Payload that a weak reference can point to."""
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_a_settled_message_keeps_no_payload(store: Callable[[], Any]) -> None:
+    """An event of many messages needs the memory of one payload without a store."""
+    payloads: list[weakref.ref[Body]] = []
+
+    def decode(_: bytes) -> Body:
+        payload = Body()
+        payloads.append(weakref.ref(payload))
+        return payload
+
+    @consumer(ORDERS, decode=decode)
+    def handler(_: Body) -> None: ...
+
+    settled = run(bound_for(handler, store=store()), [message(b"1", id="a"), message(b"2", id="b")])
+    assert reasons(settled) == ["done", "done"]
+    assert [payload() for payload in payloads] == [None, None]

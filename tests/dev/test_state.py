@@ -16,6 +16,7 @@ import peeklock
 from cloudqueues.shutdown import CHANGED, Wakeup, until_stopped
 from peeklock.dev import discovery
 from peeklock.dev.describe import _check_deployed, _is_installed
+from peeklock.dev.function_app import _is_app
 from peeklock.dev.functions import RunningFunctions
 from peeklock.dev.project import Project, load
 from peeklock.dev.state import FOLDER, addresses, opened
@@ -70,7 +71,7 @@ def test_a_dead_letter_names_its_queue(tmp_path):
     """Where it lies, by the platform and the queue of the event; other events have none."""
     screen = Heard()
     with opened(tmp_path, screen) as state:
-        state.dead_letters["sqs"] = {"PEEKLOCK_ORDERS_DEAD_LETTER": "http://127.0.0.1/orders-dead"}
+        state.dead_letters["sqs"] = {"PEEKLOCK_ORDERS_DEAD_LETTER": "http://127.0.0.1/orders-dead-letters"}
         host, _, port = state.follow.partition(":")
         for fields in (
             {"platform": "sqs", "queue": "orders", "disposition": "dead_letter"},
@@ -80,7 +81,7 @@ def test_a_dead_letter_names_its_queue(tmp_path):
         ):
             sample.datagram(host, int(port), json.dumps({"settled": fields}).encode())
         seen = [screen.all.get(timeout=10)[1].get("dead_letter_queue") for _ in range(4)]
-    assert seen == ["http://127.0.0.1/orders-dead", None, None, None]
+    assert seen == ["http://127.0.0.1/orders-dead-letters", None, None, None]
 
 
 def test_lines_of_hosts_and_sdks_are_left_out(tmp_path):
@@ -195,6 +196,14 @@ def test_platforms_are_run_in_one_order_whatever_the_tables(tmp_path):
     table = 'cloudtasks = ["app:task"]\nsqs = ["app:handler"]'
     (tmp_path / "pyproject.toml").write_text(f"[tool.peeklock.dev]\n{table}\n")
     assert list(load(tmp_path).entries) == ["sqs", "cloudtasks"]
+
+
+def test_the_class_of_a_function_app_is_no_app():
+    class App:
+        def get_functions(self) -> list[object]:
+            return []
+
+    assert [_is_app(value) for value in (App(), App, 7)] == [True, False, False]
 
 
 def test_the_names_of_a_function_app(tmp_path):

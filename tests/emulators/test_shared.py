@@ -15,7 +15,7 @@ from cloudqueues.errors import ConfigError
 from cloudqueues.faults import Faults
 from cloudqueues.functions_host import FunctionsHost
 from cloudqueues.sqs_lambda import SqsLambda
-from cloudqueues.timeline import Timeline
+from cloudqueues.timeline import SPARE, Timeline
 
 
 def test_actions_are_done_in_order_at_their_own_times_when_time_is_moved() -> None:
@@ -59,6 +59,47 @@ def test_time_also_passes_by_itself() -> None:
 
     assert abs(asyncio.run(scenario()) - time.time()) < 5
     assert order == [1, 2]
+
+
+def test_actions_of_one_time_are_called_in_the_order_in_which_they_were_added() -> None:
+    order: list[int] = []
+
+    async def scenario() -> None:
+        timeline = Timeline(asyncio.get_running_loop())
+        when = timeline.now() + 10
+        for n in range(5):
+            timeline.at(when, lambda n=n: order.append(n))
+        timeline.advance(20)
+
+    asyncio.run(scenario())
+    assert order == [0, 1, 2, 3, 4]
+
+
+def test_time_is_never_set_back_by_an_action_that_is_overdue() -> None:
+    times: list[float] = []
+
+    async def scenario() -> float:
+        timeline = Timeline(asyncio.get_running_loop())
+        start = timeline.now()
+        timeline.at(start - 1000, lambda: times.append(timeline.now() - start))
+        timeline.advance(10)
+        return timeline.now() - start
+
+    assert asyncio.run(scenario()) >= 10
+    assert times[0] >= 0
+
+
+def test_a_sleep_that_is_cancelled_leaves_no_timer() -> None:
+    async def scenario() -> int:
+        timeline = Timeline(asyncio.get_running_loop())
+        sleeps = [asyncio.create_task(timeline.sleep(3600)) for _ in range(200)]
+        await asyncio.sleep(0)
+        for sleep in sleeps:
+            sleep.cancel()
+        await asyncio.gather(*sleeps, return_exceptions=True)
+        return len(timeline._due)
+
+    assert asyncio.run(scenario()) <= SPARE
 
 
 def test_an_action_that_fails_keeps_no_other_from_its_time() -> None:

@@ -127,7 +127,7 @@ def test_a_message_that_is_sent(server, url, message):
 
 
 def test_the_limit_of_the_queue_counts_the_attributes(server):
-    """The attributes count for a message alone, and for each in a batch."""
+    """The limit holds for a message alone and for each in a batch."""
     url = server.queue(f"q-{secrets.token_hex(6)}", MaximumMessageSize=1024)
     fits, large = ({"MessageBody": "x" * size, "MessageAttributes": {"a": text()}} for size in (1016, 1017))
     assert server.client.send_message(QueueUrl=url, **fits)["MessageId"]
@@ -280,7 +280,7 @@ def test_the_fixture_names_the_nearest_attribute(server):
 
 
 def test_a_deduplication_id_in_a_batch_for_a_standard_queue(server, url):
-    """The entry fails; a FIFO queue accepts one."""
+    """The entry fails; a FIFO queue accepts a deduplication id."""
     entry = {"Id": "a", "MessageBody": "x", "MessageDeduplicationId": "d"}
     answer = server.client.send_message_batch(QueueUrl=url, Entries=[entry])
     assert [failed["Code"] for failed in answer["Failed"]] == ["InvalidParameterValue"]

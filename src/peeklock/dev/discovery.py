@@ -66,9 +66,8 @@ def describe(root: Path, request: Mapping[str, Any], environment: Mapping[str, s
     """Return the answer of `peeklock.dev.describe`, run with an environment (None: this process's). Raises CodeError for code
     that does not load, ConfigError for entries that are not what they should be."""
     command = [sys.executable, "-m", "peeklock.dev.describe", str(root), json.dumps(request)]
-    with (
-        TemporaryFile() as printed
-    ):  # not a pipe, whose end would come with the last process that the code leaves behind
+    # Not a pipe, whose end would come only with the last process that the code leaves behind.
+    with TemporaryFile() as printed:
         try:
             process = subprocess.run(  # noqa: S603 - our own module
                 command, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=printed, timeout=DESCRIBE_SECONDS,

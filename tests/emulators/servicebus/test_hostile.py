@@ -31,7 +31,7 @@ from cloudqueues.servicebus.amqp.websocket import LONGEST_CONTROL, WebSocket, fr
 from cloudqueues.servicebus.errors import AmqpError
 from tests.emulators.servicebus.peer import Peer, body, disposition_frame, transfer_frame
 
-PONG, PING = 10, 9
+PONG, PING, CLOSE = 10, 9, 8
 
 
 def say(port: int, data: bytes) -> bytes:
@@ -385,6 +385,15 @@ def test_a_client_that_does_not_read_is_owed_one_pong() -> None:
     websocket.pause_writing()
     websocket.resume_writing()
     assert writer.written == [frame(PONG, b"1"), frame(PONG, b"4")]
+
+
+def test_frames_after_a_close_are_not_read() -> None:
+    writer: Any = FakeWriter()
+    websocket = WebSocket(cast("asyncio.Transport", writer), cast("Any", SimpleNamespace()))
+    websocket._next = websocket._frame
+    websocket.data_received(bytes(masked(CLOSE, b"")) + bytes(masked(PING, b"1")) + bytes(masked(CLOSE, b"")))
+    assert len(writer.written) == 1
+    assert writer.closed
 
 
 def test_nulls_in_sasl_end_one_connection_and_no_other(bus: ServiceBusEmulator) -> None:

@@ -379,6 +379,16 @@ def test_an_event_goes_to_the_connection_that_asked_last() -> None:
     assert not waits
 
 
+def test_an_answer_to_an_earlier_event_is_refused() -> None:
+    async def scenario() -> bytes:
+        api = RuntimeApi()
+        for request_id in ("r1", "r2"):
+            api.dispatch(RuntimeEvent(request_id=request_id, event=b"{}", headers={}))
+        return await talk(api, post("/2018-06-01/runtime/invocation/r1/response", b"{}"))
+
+    assert asyncio.run(scenario()).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_head_without_end_ends_its_connection() -> None:
     """With or without a word, since the client may still be writing."""
     try:
