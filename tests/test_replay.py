@@ -497,7 +497,7 @@ def test_a_handler_that_ends_the_process(exits):
 
 
 def test_processes_that_a_handler_forks_end_as_they_would(exits):
-    """They end by `os._exit`, with the standard library's own pool; not by going on with the replay."""
+    """They end by `os._exit`, as with the standard library's own pool, and do not go on with the replay."""
     event = json.loads((exits / "a.json").read_text())
     event["Records"][0]["body"] = json.dumps({"do": "fork"})
     (exits / "a.json").write_text(json.dumps(event))

@@ -587,7 +587,7 @@ def test_a_coroutine_that_blocks_the_loop_costs_its_own_event(caplog):
     settled = run(bound, [message({}, id=n) for n in "abc"], _seconds(2.5))
     assert time.monotonic() - started < 2.5
     assert reasons(settled) == ["halted"] * 3
-    assert [settlement.duration > 0.05 for settlement in settled] == [True, False, False], (
+    assert [delivery.duration > 0.05 for delivery in settled] == [True, False, False], (
         "of the one that ran (stranger 2, bug 7)"
     )
     assert "peeklock.blocked" in caplog.text

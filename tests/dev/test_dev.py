@@ -69,7 +69,7 @@ def test_three_clouds(project):
 
 
 def redrive_on_sqs(project) -> None:
-    """Start a move task: the dead-letter queue is that of the queue, so SQS moves its messages back."""
+    """Redrive as docs/emulators.md says: SQS knows the queue's dead-letter queue and moves its messages back."""
     variables = json.loads((project / ".peeklock/dev.json").read_text())["platforms"]["sqs"]
     queues = boto3.client(
         "sqs",

@@ -109,9 +109,9 @@ def send(project, name: str) -> None:
 
 
 def check_first_output(project, said) -> None:
-    """The messages of the program are shown, and the addresses of its dead letters. (stranger 2, papercuts 1 and 10)"""
-    assert any(row.get("say") == "    a note of the program" for row in said)
-    (addresses,) = [row["addresses"]["sqs"] for row in said if "addresses" in row]
+    """Check that the output has the program's notes and the address of its dead letters. (stranger 2, papercuts 1 and 10)"""
+    assert any(entry.get("say") == "    a note of the program" for entry in said)
+    (addresses,) = [entry["addresses"]["sqs"] for entry in said if "addresses" in entry]
     assert addresses["PEEKLOCK_ORDERS_DEAD_LETTER"].startswith("http://127.0.0.1:")
     assert "a note of the program" in (project / ".peeklock/pulumi.log").read_text()
 
@@ -384,7 +384,7 @@ def test_what_a_failed_up_comes_to():
 
 
 def test_what_a_program_said():
-    """Warnings and notes are shown; a note has no word before it. (stranger 2, papercut 10)"""
+    """Warnings are shown, and notes, which have no word before them. (stranger 2, papercut 10)"""
     output = "Updating (dev):\nDiagnostics:\n  a:b (c):\n    warning: beware\n\n  d:e (f):\n    a note\n\nOutputs:\n    x: 1\n"
     assert list(report.messages(output)) == [
         "\nsaid by the program",

@@ -334,7 +334,7 @@ SETTLED = 'peeklock.settled platform=sqs queue=orders disposition=abandon detail
     ],
 )
 def test_only_a_record_is_left_out(tmp_path, text, lines):
-    """The text that a handler printed without a line end stays, and so does a line that only has the word. (stranger 2, bug 1)"""
+    """Text that a handler printed without a line end stays, and so does a line that only has the word. (stranger 2, bug 1)"""
     screen = Lines()
     with opened(tmp_path, screen) as state:
         state.on_line("cloudtasks", text)

@@ -27,7 +27,7 @@ def program(cloud, tmp_path, config):
 
 @pytest.mark.parametrize("cloud", HANDLERS)
 def test_an_unknown_keyword_is_refused_with_the_nearest_name(cloud):
-    """The rule holds for `App` and for `consumer`, which needs no app for that. (stranger 2, papercut 9)"""
+    """Keywords of `App` and of `consumer`, which needs no app for that, are checked. (stranger 2, papercut 9)"""
     app = importlib.import_module(f"peeklock.infra.{cloud}").App
     with pytest.raises(ConfigError, match=r"App\(\) takes no stge=: did you mean 'stage'\?"):
         app("shop", bundle="b.zip", stge=None)

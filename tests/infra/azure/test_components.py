@@ -192,9 +192,11 @@ def test_a_transform_has_the_last_word(bundle):
 def with_lock(duration):
     """Return a transform that sets the lock of `orders`."""
 
-    def transform(args):
-        if args.type_ == QUEUE and args.name == "shop-orders":
-            return pulumi.ResourceTransformationResult({**args.props, "lock_duration": duration}, args.opts)
+    def transform(resource_args):
+        if resource_args.type_ == QUEUE and resource_args.name == "shop-orders":
+            return pulumi.ResourceTransformationResult(
+                {**resource_args.props, "lock_duration": duration}, resource_args.opts
+            )
         return None
 
     return transform
