@@ -338,6 +338,13 @@ def test_what_is_wrong_is_named(project, capsys, arguments, named):
     assert named in err
 
 
+def test_a_stack_of_pulumi_may_have_no_configuration(project, capsys):
+    """Such a file has only the salt of its secrets."""
+    (project / "Pulumi.dev.yaml").write_text("encryptionsalt: v1:abc\n")
+    code, out, _ = settings(capsys, "aws", "--app", "shop", "--stack", "Pulumi.dev.yaml", "--json")
+    assert (code, json.loads(out)["stack"]) == (0, "dev")
+
+
 def test_google_asks_for_project_and_region(project, capsys):
     code, _, err = settings(capsys, "gcp", "--app", "shop")
     assert code == 2

@@ -94,9 +94,9 @@ def _wanted(folder: Path, platform: str, own: dict[str, Any], table: dict[str, A
         root=None if root is None else _text(own, "root", where),
         include=_texts(own.get("include", []), "include", where),
         exclude=_texts(own.get("exclude", []), "exclude", where),
-        queues=_queues(table),
         budget=_budget(own.get("budget"), where),
         only={path: _texts(names, f"only.{path!r}", where) for path, names in only.items()},
+        queues=_queues(table),
     )
 
 

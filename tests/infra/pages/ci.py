@@ -15,8 +15,11 @@ credentials (OpenID Connect). They cover what the programs in infra register, to
 compare the tables with those registrations and, on AWS, with the list of IAM's actions, the calls that the programs make and the
 permissions that CloudFormation declares for the same types. They have not been tried on an account.
 
-Your own resources in the program, existing networks and keys need more. So does the state: give the identity access to the bucket
-of `PULUMI_BACKEND_URL`, and make the stack with `--secrets-provider awskms://...`, `azurekeyvault://...` or `gcpkms://...`, so that no
+Your own resources in the program, existing networks and keys need more, and `ready` on AWS needs
+`lambda:PutProvisionedConcurrencyConfig`, `GetProvisionedConcurrencyConfig` and `DeleteProvisionedConcurrencyConfig`.
+
+The identity also needs access to the state, the bucket of `PULUMI_BACKEND_URL`. Make the stack with
+`--secrets-provider awskms://...`, `azurekeyvault://...` or `gcpkms://...`, so that no
 pass phrase is needed. For a preview, an identity that only reads is enough: pull requests run code that nobody has reviewed yet."""
 
 CRUD: dict[str, tuple[str, str]] = {

@@ -22,8 +22,9 @@ def read_stack(file: Path, app: str) -> Stack:
     each. Raises ConfigError for a file that cannot be read and, in a file without `config`, for other keys.
     """
     content = _content(file)
-    config = _mapping(file, content.get("config", content))
-    if "config" not in content:
+    of_pulumi = "config" in content or file.name.startswith("Pulumi.")
+    config = _mapping(file, content.get("config") or {}) if of_pulumi else content
+    if not of_pulumi:
         for key in sorted(set(config) - {*KEYS, "project", "region"}):
             raise ConfigError(f"{file}: {key!r} is unknown; {nearest(key, [*KEYS, 'project', 'region'])}")
     options = {key.rpartition(":")[2]: value for key, value in config.items()}
