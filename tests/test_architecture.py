@@ -273,6 +273,19 @@ def test_names_and_docstrings_of_tests():
     assert [f"{path}: {text[:60]}" for path in files for text in docstrings(nodes(path)) if RIDDLES.match(text)] == []
 
 
+def test_no_value_is_compared_with_itself():
+    """Such a comparison asserts nothing; calls are compared with themselves to see that they answer the same."""
+    same = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in nodes(path)
+        if isinstance(node, ast.Compare) and not isinstance(node.left, (ast.Call, ast.Constant))
+        for right in node.comparators
+        if ast.dump(node.left) == ast.dump(right)
+    ]
+    assert same == []
+
+
 def test_the_map_is_true():
     """Each path in ARCHITECTURE.md is there, and each package is on it."""
     text = (ROOT / "ARCHITECTURE.md").read_text()

@@ -108,19 +108,19 @@ def test_packages_are_the_targets_and_not_this_machines(bundled, installer, mach
 def test_the_same_bytes_each_time(bundled, tmp_path, platform):
     """In another folder, at another time, in another time zone, with other modes and times of the files."""
     changes = {"python": "3.13"}
-    bundle = bundled(platform=platform, where="one", **changes)
+    first = bundled(platform=platform, where="one", **changes)
     for path in (tmp_path / "one").rglob("*"):
         os.utime(path, (10**9, 10**9))
         path.chmod(0o700)
     before, os.environ["TZ"] = os.environ.get("TZ"), "Pacific/Kiritimati"
     time.tzset()
     try:
-        bundle = bundled(platform=platform, where="a much longer/name", **changes)
+        second = bundled(platform=platform, where="a much longer/name", **changes)
     finally:
         os.environ.pop("TZ") if before is None else os.environ.update(TZ=before)
         time.tzset()
-    assert bundle.data == bundle.data
-    assert bundle.digest == bundle.digest
+    assert first.data == second.data
+    assert first.digest == second.digest
 
 
 def test_the_same_bytes_by_either_installer(bundled):
@@ -130,13 +130,13 @@ def test_the_same_bytes_by_either_installer(bundled):
 
 def test_a_changed_line_changes_the_bytes(bundled, tmp_path, wheels):
     """The same project with another number in a queue."""
-    bundle = bundled()
+    before = bundled()
     queues = tmp_path / "p" / "app" / "queues.py"
     queues.write_text(queues.read_text().replace("max_attempts=5", "max_attempts=6"))
     with kit.offline(wheels):
-        bundle = build(load(tmp_path / "p", "aws"), TARGETS["aws"], "pip", lambda _: None)
-    assert bundle.digest != bundle.digest
-    assert {name for name in bundle.queues if bundle.queues[name] != bundle.queues[name]} == {"orders"}
+        after = build(load(tmp_path / "p", "aws"), TARGETS["aws"], "pip", lambda _: None)
+    assert before.digest != after.digest
+    assert {name for name in before.queues if before.queues[name] != after.queues[name]} == {"orders"}
 
 
 def test_what_it_is_stands_in_it(bundled):

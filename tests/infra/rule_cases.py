@@ -324,6 +324,36 @@ GCP = [
             "X_GOOGLE_ANY",
         )
     ),
+    *(
+        (
+            CLOUD_FUNCTION,
+            config(secretEnvironmentVariables=[{"key": "REVISION"}]),
+            config(secretEnvironmentVariables=[{"key": name}]),
+            "serviceConfig.secretEnvironmentVariables",
+            "the platform sets this variable",
+        )
+        for name in ("PORT", "X_GOOGLE_ANY")
+    ),
+    (
+        CLOUD_FUNCTION,
+        {"project": "p", "location": "l", "buildConfig": {"dockerRepository": "projects/p/locations/l/repositories/r"}},
+        {"project": "p", "location": "l", "buildConfig": {"dockerRepository": "projects/p/locations/m/repositories/r"}},
+        "buildConfig.dockerRepository",
+        "in the function's region and project",
+    ),
+    *(
+        (
+            "gcp:artifactregistry/repository:Repository",
+            {"cleanupPolicies": [{"id": "a", "action": "KEEP", "mostRecentVersions": {"keepCount": 5}}]},
+            {"cleanupPolicies": [{"id": "a", **bad}]},
+            "cleanupPolicies",
+            "a clean-up policy deletes by a condition",
+        )
+        for bad in (
+            {"action": "DELETE", "mostRecentVersions": {"keepCount": 5}},
+            {"action": "KEEP", "mostRecentVersions": {"keepCount": 5}, "condition": {"olderThan": "1s"}},
+        )
+    ),
     # fractions of a CPU, by memory
     (CLOUD_FUNCTION, sized("0.1666"), sized("0.165"), CPU, "needs more CPUs"),
     (CLOUD_FUNCTION, sized("0.083", "128Mi"), sized("0.082", "134217728"), CPU, "needs more CPUs"),

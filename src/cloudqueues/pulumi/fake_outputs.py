@@ -49,6 +49,7 @@ def name_property(type_: str) -> str:
 
 _NAMED_BY = {
     "aws:cloudwatch/dashboard:Dashboard": "dashboardName",
+    "gcp:artifactregistry/repository:Repository": "repositoryId",
     "gcp:serviceaccount/account:Account": "accountId",
     "azure-native:web:WebApp": "name",
     "azure-native:managedidentity:UserAssignedIdentity": "resourceName",
@@ -169,6 +170,7 @@ def _numbered(kind: str) -> Callable[[str, str, Mapping[str, Any]], Outputs]:
 
 
 _GCP: Mapping[str, Callable[[str, str, Mapping[str, Any]], Outputs]] = {
+    "gcp:artifactregistry/repository:Repository": lambda where, name, _: {"id": f"{where}repositories/{name}"},
     "gcp:serviceaccount/account:Account": _account,
     "gcp:cloudfunctionsv2/function:Function": _function,
     "gcp:cloudrunv2/service:Service": lambda where, name, _: {

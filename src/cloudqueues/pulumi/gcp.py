@@ -17,6 +17,8 @@ EMPTY = ("", "0s", 0, False)
 RECORDED = frozenset(
     {
         "gcp:artifactregistry/repository:Repository",
+        "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
+        "gcp:bigquery/datasetIamMember:DatasetIamMember",
         "gcp:cloudfunctionsv2/function:Function",
         "gcp:cloudfunctionsv2/functionIamMember:FunctionIamMember",
         "gcp:cloudrunv2/service:Service",
@@ -39,6 +41,8 @@ RECORDED = frozenset(
         "gcp:pubsub/subscriptionIAMMember:SubscriptionIAMMember",
         "gcp:pubsub/topic:Topic",
         "gcp:pubsub/topicIAMMember:TopicIAMMember",
+        "gcp:secretmanager/secret:Secret",
+        "gcp:secretmanager/secretIamMember:SecretIamMember",
         "gcp:serviceaccount/account:Account",
         "gcp:serviceaccount/iAMMember:IAMMember",
         "gcp:storage/bucket:Bucket",

@@ -34,15 +34,16 @@ def checked_variables(
     *,
     plain: bool,
     reserved: Iterable[str],
+    reserved_names: Iterable[str] = (),
 ) -> Variables:
     """Return a handler's variables. `plain`: accept variables whose names sound like secrets. `reserved`: beginnings of the
-    names that the cloud or peeklock sets.
+    names that the cloud or peeklock sets. `reserved_names`: further ones, whole.
 
     Raises ConfigError for names that no environment has, that are reserved or given twice, and for a secret as a plain value.
     """
     for argument, names in (("variables", variables), ("secrets", secrets)):
         for name in names:
-            _check_name(argument, name, tuple(reserved))
+            _check_name(argument, name, tuple(reserved), tuple(reserved_names))
     if both := sorted(set(variables) & set(secrets)):
         raise ConfigError(f"{both[0]!r} is in variables= and in secrets=; keep the secret")
     if not plain:
@@ -50,10 +51,10 @@ def checked_variables(
     return Variables(plain=texts("variables", variables), secrets=texts("secrets", secrets))
 
 
-def _check_name(argument: str, name: object, reserved: tuple[str, ...]) -> None:
+def _check_name(argument: str, name: object, reserved: tuple[str, ...], reserved_names: tuple[str, ...]) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"{argument}: {name!r} is no name of a variable; use letters, digits and underscores")
-    if name.upper().startswith(("PEEKLOCK_", *reserved)):
+    if name.upper().startswith(("PEEKLOCK_", *reserved)) or name.upper() in reserved_names:
         raise ConfigError(f"{argument}: {name!r} is set by peeklock or by the platform; choose another name")
 
 

@@ -20,7 +20,6 @@ Inputs = Mapping[str, Any]
 Rule = Callable[[Inputs], Iterator[str]]
 
 SECONDS = re.compile(r"(\d+)s")
-ROLES_ON_PROJECT = {Role.DATASTORE.value, Role.BUILDER.value}
 SECRET = re.compile(r"BEGIN [A-Z ]*PRIVATE KEY|password|AIza", re.IGNORECASE)
 GAUGES = {
     "cloudtasks.googleapis.com/queue/depth",
@@ -163,6 +162,8 @@ def _role(*roles: Role) -> Rule:
 def _on_project(inputs: Inputs) -> Iterator[str]:
     if inputs.get("role") == Role.DATASTORE.value and "/databases/" not in str(at(inputs, "condition.expression")):
         yield "the role is on all databases: no condition"
+    if inputs.get("role") == Role.OBJECTS.value and "/buckets/" not in str(at(inputs, "condition.expression")):
+        yield "the role is on all objects: no condition"
 
 
 def _dashboard(inputs: Inputs) -> Iterator[str]:
@@ -204,11 +205,13 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         one_of("serviceConfig.ingressSettings", "ALLOW_ALL", "ALLOW_INTERNAL_ONLY", "ALLOW_INTERNAL_AND_GCLB"),
         _function,
     ),
+    "artifactregistry/repository:Repository": (one_of("format", "DOCKER"), one_of("cleanupPolicyDryRun", False)),
+    "artifactregistry/repositoryIamMember:RepositoryIamMember": (_role(Role.IMAGES),),
     "cloudrunv2/serviceIamMember:ServiceIamMember": (_role(Role.INVOKER),),
     "cloudtasks/queueIamMember:QueueIamMember": (_role(Role.ENQUEUER),),
     "serviceaccount/iAMMember:IAMMember": (_role(Role.ACT_AS),),
     "pubsub/topicIAMMember:TopicIAMMember": (_role(Role.PUBLISHER),),
-    "projects/iAMMember:IAMMember": (_role(Role.DATASTORE, Role.BUILDER), _on_project),
+    "projects/iAMMember:IAMMember": (_role(Role.DATASTORE, Role.LOGS, Role.OBJECTS), _on_project),
     "serviceaccount/account:Account": (),
     "pubsub/topic:Topic": (),
     "pubsub/subscription:Subscription": (
@@ -257,6 +260,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
 }
 
 LABELS = {
+    "artifactregistry/repository:Repository": "labels",
     "cloudfunctionsv2/function:Function": "labels",
     "pubsub/topic:Topic": "labels",
     "pubsub/subscription:Subscription": "labels",

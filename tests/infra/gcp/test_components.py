@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pulumi
 import pytest
 
@@ -211,6 +213,41 @@ def test_what_is_used_is_enabled(bundle, options, more):
     apis = {service.inputs["service"] for service in app_with(bundle, **options).of("gcp:projects/service:Service")}
     assert "cloudresourcemanager.googleapis.com" in apis
     assert apis & {"compute.googleapis.com"} == more
+
+
+def test_builds_may_do_no_more_than_they_need(bundle):
+    """Logs in the project, objects with sources only, and the app's own images. (trials 5.10)"""
+    recorded = app_with(bundle)
+    grants = {
+        registration.name.removeprefix("shop-builder-may-"): registration.inputs
+        for registration in recorded.registrations
+        if "-builder-may-" in registration.name
+    }
+    assert {name: inputs["role"] for name, inputs in grants.items()} == {
+        "log": "roles/logging.logWriter",
+        "read-sources": "roles/storage.objectViewer",
+        "store-images": "roles/artifactregistry.writer",
+    }
+    assert grants["store-images"]["repository"] == "shop-images-dev"
+    condition = grants["read-sources"]["condition"]["expression"]
+    assert condition.startswith('resource.type == "storage.googleapis.com/Object" && (resource.name.startsWith(')
+    assert set(re.findall(r"/buckets/([^\"]*)", condition)) == {
+        "contoso-shop-code-dev/",
+        "gcf-v2-sources-",
+        "gcf-v2-uploads-",
+        "run-sources-",
+    }
+
+
+def test_old_images_are_deleted(bundle):
+    """Those of the app, in a repository of its own. (trials 5.14)"""
+    recorded = app_with(bundle)
+    images = recorded.named("shop-images").inputs
+    assert [policy["action"] for policy in images["cleanupPolicies"]] == ["DELETE", "KEEP"]
+    assert images["cleanupPolicies"][0]["condition"] == {"tagState": "ANY", "olderThan": "2592000s"}
+    assert images["cleanupPolicyDryRun"] is False
+    repository = "projects/contoso/locations/europe-west1/repositories/shop-images-dev"
+    assert recorded.named("shop-orders", FUNCTION).inputs["buildConfig"]["dockerRepository"] == repository
 
 
 def test_a_queue_is_made_again_under_another_name(bundle):

@@ -9,10 +9,11 @@ import pytest
 from handlers.orders.queue import ORDERS, RECEIPTS
 from peeklock import ConfigError, Queue
 from peeklock.bundle.targets import TARGETS
-from peeklock.infra.gcp import functions, identity, queues
+from peeklock.infra.gcp import functions, identity
+from peeklock.infra.gcp.alarms import Names
 from peeklock.infra.gcp.environment import address, dead_letters_address, environment, links
 from peeklock.infra.gcp.identity import Role, grants, member
-from peeklock.infra.gcp.naming import Deployment, label, parts, slug
+from peeklock.infra.gcp.naming import Deployment, full_name, label, parts, slug
 from peeklock.infra.options import Capacity
 from peeklock.infra.settings.gcp import compute
 from peeklock.platforms.cloudtasks.address import from_url
@@ -91,6 +92,7 @@ def variables_of(queue=ORDERS, **uses):
         target=TARGET,
         caller=CALLER,
         uses=uses,
+        variables={},
     )
 
 
@@ -162,16 +164,14 @@ def test_a_handler_is_the_function():
 
 def test_what_is_brought_has_its_form():
     """Before anything is made."""
-    assert queues.check_queue(QUEUE) == QUEUE
-    with pytest.raises(ConfigError, match=r"form projects/\.\.\./locations/\.\.\./queues"):
-        queues.check_queue("orders")
-    with pytest.raises(ConfigError, match=r"form projects/\.\.\./subscriptions"):
-        queues.check_dead_letters("projects/p/topics/t", "projects/p/topics/t")
+    assert full_name("queue_name", QUEUE, "projects", "locations", "queues") == QUEUE
+    with pytest.raises(ConfigError, match=r"queue_name: 'orders' .* form projects/\.\.\./locations/\.\.\./queues"):
+        full_name("queue_name", "orders", "projects", "locations", "queues")
 
 
 def test_pages_of_the_console():
     """One for each question."""
-    pages = links("contoso", "europe-west1", queue="q", service="s", subscription="l")
+    pages = links("contoso", "europe-west1", Names(queue="q", service="s", subscription="l"))
     assert set(pages) == {"queue", "dead_letters", "function", "logs"}
     assert all(page.endswith("?project=contoso") for page in pages.values())
 

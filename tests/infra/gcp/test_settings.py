@@ -147,7 +147,7 @@ def test_durations():
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     table = rows(compute(Queue("orders"), Capacity()))
-    assert len({row.name for row in table}) == len(table) == 18
+    assert len({row.name for row in table}) == len(table) == 19
     assert all(
         re.match(r"https://(cloud\.google\.com|github\.com/GoogleCloudPlatform|aws\.amazon\.com/blogs)/", row.source)
         for row in table

@@ -150,11 +150,21 @@ def _bucket(inputs: Inputs) -> Iterator[Body]:
     yield "storage.v1", "Bucket", {**{k: v for k, v in inputs.items() if k not in moved}, "iamConfiguration": access}
 
 
+def _repository(inputs: Inputs) -> Iterator[Body]:
+    """The provider has a list of policies, each with its id; the API has a mapping."""
+    policies = {policy["id"]: policy for policy in inputs["cleanupPolicies"]}
+    left_out = PLACE | {"repositoryId", "cleanupPolicies"}
+    arguments = {key: value for key, value in inputs.items() if key not in left_out}
+    yield "artifactregistry.v1", "Repository", {**arguments, "cleanupPolicies": policies}
+
+
 def _dashboard(inputs: Inputs) -> Iterator[Body]:
     yield "monitoring.v1", "Dashboard", json.loads(inputs["dashboardJson"])
 
 
 BODIES: Mapping[str, Callable[[Inputs], Iterator[Body]]] = {
+    "artifactregistry/repository:Repository": _repository,
+    "artifactregistry/repositoryIamMember:RepositoryIamMember": _member("artifactregistry.v1", "Binding", "repository"),
     "cloudfunctionsv2/function:Function": _function,
     "cloudrunv2/serviceIamMember:ServiceIamMember": _member("run.v2", "GoogleIamV1Binding", "name"),
     "cloudtasks/queue:Queue": _plain("cloudtasks.v2", "Queue", "desiredState"),

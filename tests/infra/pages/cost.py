@@ -99,8 +99,11 @@ LINES: Mapping[str, Line] = {
     "gcp:pubsub/subscription:Subscription": Line(
         what="dead letters", unit="subscriptions, charged by GB stored for over 24 hours", source=PUBSUB
     ),
-    "gcp:storage/bucket:Bucket": Line(
-        what="bundle, and images of the functions", unit="buckets, charged by GB stored", source=OBJECTS
+    "gcp:storage/bucket:Bucket": Line(what="bundle", unit="buckets, charged by GB stored", source=OBJECTS),
+    "gcp:artifactregistry/repository:Repository": Line(
+        what="images of the functions, kept for 30 days, and the newest five of each",
+        unit="repositories, charged by GB stored",
+        source="https://cloud.google.com/artifact-registry/pricing",
     ),
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": Line(
         what="logs kept over 30 days", unit="log buckets, charged by GB ingested and stored", source=OBSERVED
@@ -149,6 +152,7 @@ NEVER = frozenset(
         "azure-native:web:WebApp",
         "azure-native:web:WebAppFtpAllowed",
         "azure-native:web:WebAppScmAllowed",
+        "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember",
         "gcp:cloudrunv2/serviceIamMember:ServiceIamMember",
         "gcp:cloudtasks/queueIamMember:QueueIamMember",
         "gcp:firestore/field:Field",

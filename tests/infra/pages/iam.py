@@ -30,7 +30,13 @@ AZURE = {
     "packages": "container of packages",
     "telemetry": "Application Insights",
 }
-GCP = {"caller": "the account that the queue calls as", "store": "the database, by a condition"}
+GCP = {
+    "caller": "the account that the queue calls as",
+    "store": "the database, by a condition",
+    "secret": "each secret",
+    "sources": "objects with sources, by a condition",
+    "images": "the app's repository of images",
+}
 
 FIFO = Queue("ordered", fifo=True)
 
@@ -91,8 +97,9 @@ def _place(on: str, names: dict[str, str]) -> str:
 def _gcp() -> str:
     rows = [("function's account", *_line(grant)) for grant in gcp.grants(ORDERS, [RECEIPTS])]
     rows += [
+        ("function's account", *_line(gcp.SECRET)),
         ("the account that the queue calls as", *_line(gcp.CALLER)),
-        ("the builds' account", *_line(gcp.BUILDER)),
+        *(("the builds' account", *_line(grant)) for grant in gcp.BUILDER),
         ("Google's accounts for Pub/Sub and Firestore", *_line(gcp.AGENT)),
         *(("producer, `grant_send`", *_line(send_grant)) for send_grant in gcp.send_grants("send", "sends to it")),
         *(("operator, `grant_redrive`", *_line(redrive_grant)) for redrive_grant in gcp.redrive_grants()),

@@ -80,6 +80,14 @@ def _label_of_query(inputs: Values) -> Violations:
                 yield place, text
 
 
+def _cleanup(inputs: Values) -> Violations:
+    for policy in inputs.get("cleanupPolicies") or ():
+        if isinstance(policy, Mapping):
+            conditional, newest = "condition" in policy, "mostRecentVersions" in policy
+            if conditional == newest or (newest and policy.get("action") != "KEEP"):
+                yield "cleanupPolicies", policy
+
+
 def _name_rule(words: str, pattern: str, source: str, path: str = "name") -> Rule:
     return Rule(words=words, source=source, check=matches(path, pattern))
 
@@ -197,6 +205,14 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         ),
     ),
     **gcp_run.RULES,
+    "artifactregistry/repository:Repository": (
+        Rule(
+            words="a clean-up policy deletes by a condition, or keeps by a condition or the newest versions, not by both",
+            source="https://cloud.google.com/artifact-registry/docs/repositories/cleanup-policy-overview",
+            check=_cleanup,
+            reads=("cleanupPolicies", "cleanupPolicies.action"),
+        ),
+    ),
     "serviceaccount/account:Account": (
         _name_rule(
             "an account's id has 6 to 30 lowercase letters, digits and hyphens, and begins with a letter",

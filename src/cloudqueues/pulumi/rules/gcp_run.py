@@ -181,6 +181,19 @@ def _reserved(inputs: Values) -> Violations:
     for name, value in (first(inputs, "serviceConfig.environmentVariables") or {}).items():
         if name in RESERVED or name.startswith("X_GOOGLE_"):
             yield f"serviceConfig.environmentVariables.{name}", value
+    for place, name in values_at(inputs, "serviceConfig.secretEnvironmentVariables.key"):
+        if name in RESERVED or str(name).startswith("X_GOOGLE_"):
+            yield place, name
+
+
+REPOSITORY = f"{FUNCTIONS}#BuildConfig.FIELDS.docker_repository"
+
+
+def _elsewhere(inputs: Values) -> Violations:
+    for place, name in values_at(inputs, "buildConfig.dockerRepository"):
+        project, location = inputs.get("project", "[^/]+"), inputs.get("location", "[^/]+")
+        if not re.fullmatch(f"projects/{project}/locations/{location}/repositories/[^/]+", str(name)):
+            yield place, name
 
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -206,7 +219,21 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "serviceConfig.minInstanceCount",
             "serviceConfig.maxInstanceCount",
         ),
-        rule("the platform sets this variable", VARIABLES, _reserved, "serviceConfig.environmentVariables"),
+        rule(
+            "the repository of the images is in the function's region and project",
+            REPOSITORY,
+            _elsewhere,
+            "buildConfig.dockerRepository",
+            "project",
+            "location",
+        ),
+        rule(
+            "the platform sets this variable",
+            VARIABLES,
+            _reserved,
+            "serviceConfig.environmentVariables",
+            "serviceConfig.secretEnvironmentVariables.key",
+        ),
     ),
     "cloudrunv2/service:Service": (
         rule(

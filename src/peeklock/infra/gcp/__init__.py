@@ -6,16 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from peeklock.infra.deployed import Deployed
     from peeklock.infra.gcp.app import App
     from peeklock.infra.gcp.consumer import Consumer
+    from peeklock.infra.gcp.extra_grants import Grant
 
 _HOMES = {
     "App": "gcp.app",
     "Consumer": "gcp.consumer",
+    "Deployed": "deployed",
+    "Grant": "gcp.extra_grants",
 }
 """Module that defines each name, loaded on first use: settings, alarms and permissions are pure, and work without Pulumi's SDK."""
 
-__all__ = ["App", "Consumer"]
+__all__ = ["App", "Consumer", "Deployed", "Grant"]
 
 
 def __getattr__(name: str) -> Any:

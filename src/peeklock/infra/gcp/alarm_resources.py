@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pulumi
 from pulumi_gcp import logging, monitoring
 
 from peeklock.infra.alarms import Alarm
-from peeklock.infra.gcp.alarms import SEVERITIES, MetricSignal, QuerySignal, Signal, failures_metric, log_filter
+from peeklock.infra.gcp.alarms import SEVERITIES, MetricSignal, Names, QuerySignal, Signal, failures_metric, log_filter
 from peeklock.infra.gcp.shared import Shared
 from peeklock.queue import Queue
 from peeklock.quotas.google import DATA_MISSING_SECONDS
@@ -36,18 +36,27 @@ def make_failures_metric(shared: Shared, queue: Queue, service: str, parent: pul
 def make_alarms(
     shared: Shared,
     queue: Queue,
-    alarms: Iterable[Alarm[Signal]],
+    alarms_for: Callable[[Names], Sequence[Alarm[Signal]]],
+    names: pulumi.Output[Names],
     labels: Mapping[str, str],
     parent: pulumi.Resource,
     after: Any,
 ) -> dict[str, Any]:
-    """Make the alert policies and return them by the alarm's name. `after`: the metric of failures."""
+    """Make the alert policies and return them by the alarm's name. Which alarms there are does not depend on `names`, which are
+    outputs. `after`: the metric of failures."""
     opts = shared.after_apis(parent, after)
-    return {alarm.name: _policy(shared, queue, alarm, labels, opts) for alarm in alarms}
+    conditions = names.apply(lambda resolved: {alarm.name: _condition(alarm) for alarm in alarms_for(resolved)})
+    unnamed = alarms_for(Names(queue="", service="", subscription=""))
+    return {alarm.name: _policy(shared, queue, alarm, conditions, labels, opts) for alarm in unnamed}
 
 
 def _policy(
-    shared: Shared, queue: Queue, alarm: Alarm[Signal], labels: Mapping[str, str], opts: pulumi.ResourceOptions
+    shared: Shared,
+    queue: Queue,
+    alarm: Alarm[Signal],
+    conditions: pulumi.Output[dict[str, dict[str, Any]]],
+    labels: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
 ) -> Any:
     channel = shared.channels.get(alarm.severity)
     title = f"{shared.deployment.app} {queue.name}: {alarm.name}"
@@ -56,7 +65,7 @@ def _policy(
         project=shared.deployment.project,
         display_name=f"{title} ({shared.deployment.stack})",
         combiner="OR",
-        conditions=[_condition(alarm)],
+        conditions=[conditions.apply(lambda resolved: resolved[alarm.name])],
         severity=SEVERITIES[alarm.severity],
         documentation={"content": alarm.description, "mime_type": "text/markdown", "subject": title},
         notification_channels=[] if channel is None else [channel],

@@ -11,13 +11,20 @@ from pulumi_gcp import monitoring
 
 from peeklock.errors import ConfigError
 from peeklock.infra import bundles
-from peeklock.infra.gcp import dashboard, functions, queues
+from peeklock.infra.deployed import Used
+from peeklock.infra.gcp import dashboard, functions
+from peeklock.infra.gcp import secrets as secret_references
+from peeklock.infra.gcp.alarms import Names
 from peeklock.infra.gcp.consumer import Consumer, ConsumerArgs
-from peeklock.infra.gcp.naming import Deployment
-from peeklock.infra.gcp.shared import Existing, make_shared
+from peeklock.infra.gcp.environment import RESERVED, RESERVED_NAMES
+from peeklock.infra.gcp.extra_grants import Grant
+from peeklock.infra.gcp.identity import checked_identity
+from peeklock.infra.gcp.naming import Deployment, checked_labels, full_name
+from peeklock.infra.gcp.shared import existing_resources, make_shared
 from peeklock.infra.options import Capacity, Stage
 from peeklock.infra.registry import Registry, Transform
 from peeklock.infra.settings import gcp as settings
+from peeklock.infra.variables import checked_variables
 from peeklock.keywords import strict
 from peeklock.queue import Queue
 
@@ -29,7 +36,8 @@ class App(pulumi.ComponentResource):
     - `stage`: read from the stack's configuration, `stage: {...}`, if left out.
     - `store` (a collection group), `key` (a KMS key, for dead letters and store), `subnet`, `channels` (notification channels
       by severity): existing resources to use, by full names such as `projects/shop/databases/keys/collectionGroups/leases`;
-      read, never modified.
+      read, never modified. Each may be an output of another resource or of a stack reference.
+    - `tags`: labels on every resource that has labels, beside `app` and `stack`.
     - `transform`: called with the `pulumi.ResourceTransformationArgs` of every resource before it is registered; returns a
       `pulumi.ResourceTransformationResult` that replaces its properties and options, or None to leave it: the last resort.
     """
@@ -41,10 +49,11 @@ class App(pulumi.ComponentResource):
         *,
         bundle: str,
         stage: Stage | None = None,
-        store: str | None = None,
-        key: str | None = None,
-        subnet: str | None = None,
-        channels: Mapping[str, str] | None = None,
+        store: pulumi.Input[str] | None = None,
+        key: pulumi.Input[str] | None = None,
+        subnet: pulumi.Input[str] | None = None,
+        channels: Mapping[str, pulumi.Input[str]] | None = None,
+        tags: Mapping[str, str] | None = None,
         transform: Transform | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -56,23 +65,28 @@ class App(pulumi.ComponentResource):
         deployment = Deployment(
             project=_configured("project"), region=_configured("region"), app=name, stack=pulumi.get_stack()
         )
-        existing = Existing(store=store, key=key, subnet=subnet, channels=channels or {})
+        existing = existing_resources(store=store, key=key, subnet=subnet, channels=channels or {})
         self.bundle = bundles.find(bundle, "gcp")
-        self.shared = make_shared(self, deployment, self.stage, existing, self.bundle)
+        self.shared = make_shared(self, deployment, self.stage, checked_labels(tags), existing, self.bundle)
 
     @strict()
-    def consumer(
+    def consumer(  # noqa: PLR0913 - keywords, each optional and on its own
         self,
         queue: Queue,
         *,
         handler: str,
         capacity: Capacity | None = None,
         consuming: bool = True,
-        uses: Sequence[Queue] = (),
-        queue_name: str | None = None,
-        dead_letters_names: tuple[str, str] | None = None,
-        identity: str | None = None,
+        uses: Sequence[Used] = (),
+        variables: Mapping[str, pulumi.Input[str]] | None = None,
+        secrets: Mapping[str, pulumi.Input[str]] | None = None,
+        plain: bool = False,
+        grants: Sequence[Grant] = (),
+        queue_name: pulumi.Input[str] | None = None,
+        dead_letters_names: tuple[pulumi.Input[str], pulumi.Input[str]] | None = None,
+        identity: pulumi.Input[str] | None = None,
         suffix: str | None = None,
+        tags: Mapping[str, str] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> Consumer:
         """Add a queue, its dead letters, and the function that consumes it.
@@ -80,12 +94,21 @@ class App(pulumi.ComponentResource):
         - `handler`: the entry point in the bundle, such as `main.charge_http`.
         - `capacity`: read from the stack's configuration, `capacity: {<queue>: {...}}`, if left out.
         - `consuming`: False pauses the queue, which still accepts tasks.
-        - `uses`: queues that the handler sends to, each with a consumer in this app, before or after this one.
+        - `uses`: queues that the handler sends to: each with a consumer in this app, before or after this one, or a `Deployed`
+          queue of another app.
+        - `variables`: the handler's own environment variables. One that sounds like a secret is refused, unless `plain` is True.
+        - `secrets`: secrets of Secret Manager, such as `projects/shop/secrets/gateway`, or one of their versions, by the
+          variable that holds the value; the handler calls `peeklock.secret`. The function's account may read them.
+        - `grants`: what else the handler may do, such as
+          `Grant(name="invoices", role="roles/storage.objectViewer", on="projects/_/buckets/invoices")`.
         - `queue_name`, `dead_letters_names` (topic and subscription), `identity` (a service account's address): existing
-          resources to use, by full names.
+          resources to use, by full names. The owner of an identity grants its roles.
         - `suffix`: end of the queue's name at Cloud Tasks, such as "2". Change it to make a queue again whose name is not
           free yet: up to 3 days after a queue is deleted, one of the same name may seem to be made, and is not.
           https://cloud.google.com/tasks/docs/reference/rest/v2/projects.locations.queues/delete
+        - `tags`: labels on this consumer's resources.
+
+        Arguments may be outputs of other resources or of stack references.
 
         Raises ConfigError, with the number to change, for options that cannot work.
         """
@@ -97,11 +120,20 @@ class App(pulumi.ComponentResource):
             settings=settings.compute(queue, self._registry.capacity(queue, capacity)),
             consuming=consuming,
             uses=tuple(uses),
-            existing_queue=None if queue_name is None else queues.check_queue(queue_name),
-            existing_dead_letters=None
-            if dead_letters_names is None
-            else queues.check_dead_letters(*dead_letters_names),
-            identity=identity,
+            variables=checked_variables(
+                variables or {},
+                secret_references.references(secrets or {}),
+                plain=plain,
+                reserved=RESERVED,
+                reserved_names=RESERVED_NAMES,
+            ),
+            grants=tuple(grants),
+            existing_queue=None
+            if queue_name is None
+            else full_name("queue_name", queue_name, "projects", "locations", "queues"),
+            existing_dead_letters=None if dead_letters_names is None else _dead_letters(*dead_letters_names),
+            identity=None if identity is None else checked_identity(identity),
+            tags=checked_labels(tags),
             suffix=suffix,
         )
         return self._registry.add(queue, Consumer(self.shared, args, opts=self._registry.options(opts)))
@@ -119,16 +151,30 @@ class App(pulumi.ComponentResource):
     def _dashboard(self) -> Any:
         """Make the dashboard and return its address."""
         deployment = self.shared.deployment
-        rows = {queue: consumer.alarm_rows() for queue, consumer in self.consumers.items()}
-        body = dashboard.document(f"{deployment.app} ({deployment.stack})", rows)
+        names = pulumi.Output.all(**{queue: consumer.names for queue, consumer in self.consumers.items()})
         resource = monitoring.Dashboard(
             f"{deployment.app}-dashboard",
             project=deployment.project,
-            dashboard_json=json.dumps(body, sort_keys=True),
+            dashboard_json=names.apply(self._document),
             opts=self.shared.after_apis(self),
         )
         page = "https://console.cloud.google.com/monitoring/dashboards/builder/"
         return resource.id.apply(lambda id_: f"{page}{id_.rpartition('/')[2]}?project={deployment.project}")
+
+    def _document(self, names: Mapping[str, Names]) -> str:
+        """Return the dashboard. `names`: of each consumer's resources, by its queue."""
+        deployment = self.shared.deployment
+        rows = {queue: consumer.alarm_rows(names[queue]) for queue, consumer in self.consumers.items()}
+        return json.dumps(dashboard.document(f"{deployment.app} ({deployment.stack})", rows), sort_keys=True)
+
+
+def _dead_letters(
+    topic: pulumi.Input[str], subscription: pulumi.Input[str]
+) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
+    return (
+        full_name("dead_letters_names[0]", topic, "projects", "topics"),
+        full_name("dead_letters_names[1]", subscription, "projects", "subscriptions"),
+    )
 
 
 def _configured(name: str) -> str:

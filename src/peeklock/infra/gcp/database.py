@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi_gcp import firestore
 
-from peeklock.infra.gcp.naming import Deployment, parts
+from peeklock.infra.gcp.naming import Deployment, words
 from peeklock.infra.options import Stage
 
 COLLECTION = "leases"
@@ -16,19 +16,19 @@ COLLECTION = "leases"
 def store(
     deployment: Deployment,
     stage: Stage,
-    existing: str | None,
-    key: str | None,
+    existing: pulumi.Input[str] | None,
+    key: pulumi.Input[str] | None,
     keep: pulumi.ResourceOptions,
     opts: pulumi.ResourceOptions,
-) -> tuple[str, str, list[Any]]:
+) -> tuple[pulumi.Input[str], pulumi.Input[str], list[Any]]:
     """Make or read the store. Returns its address, the database's full name, and the resources to make before it is used. An
     app has its own database, so that TTL policy and deletion belong to the stack."""
     name = f"{deployment.app}-store"
     if existing is not None:
-        project, database, collection = parts(existing, "projects", "databases", "collectionGroups")
-        full_name = f"projects/{project}/databases/{database}"
+        project, its_database, collection = words(existing, "projects", "databases", "collectionGroups")
+        full_name = pulumi.Output.concat("projects/", project, "/databases/", its_database)
         read = firestore.Database.get(name, full_name, opts=pulumi.ResourceOptions(parent=opts.parent))
-        return f"firestore://{project}/{database}/{collection}", full_name, [read]
+        return pulumi.Output.concat("firestore://", project, "/", its_database, "/", collection), full_name, [read]
     database = deployment.resource_name()
     resource = firestore.Database(
         name,

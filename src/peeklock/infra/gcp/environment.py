@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+import pulumi
+
+from peeklock.infra.gcp.alarms import Names
 from peeklock.infra.settings.gcp import Settings
 from peeklock.queue import Queue
+
+RESERVED = ("FUNCTION_", "K_", "X_GOOGLE_")
+RESERVED_NAMES = ("PORT", "THREADS")
+"""Beginnings of variables, and whole names, that Cloud Run functions, their framework or peeklock sets. Names that begin with
+`GOOGLE_` are free, such as that of an OAuth client's id.
+https://cloud.google.com/run/docs/configuring/services/overview-environment-variables"""
 
 
 def address(queue: str, target: str, caller: str, deadline: int) -> str:
@@ -25,19 +34,22 @@ def environment(
     queue: Queue,
     settings: Settings,
     *,
-    address: str,
-    dead_letters: str,
-    store: str,
+    address: pulumi.Input[str],
+    dead_letters: pulumi.Input[str],
+    store: pulumi.Input[str],
     target: str,
     caller: str,
-    uses: Mapping[str, str],
-) -> dict[str, str]:
-    """Return a function's environment. `uses`: addresses of the queues that it sends to, by variable.
+    uses: Mapping[str, pulumi.Input[str]],
+    variables: Mapping[str, pulumi.Input[str]],
+) -> dict[str, pulumi.Input[str]]:
+    """Return a function's environment. `uses`: addresses of the queues that it sends to, by variable. `variables`: the
+    handler's own.
 
     Audience and account enable peeklock's own check of each request's token, besides the platform's. THREADS belongs to the
     framework; with one thread a run is on the main thread and can be interrupted when it takes too long.
     """
     return {
+        **variables,
         **uses,
         "THREADS": str(settings.parallel),
         "PEEKLOCK_STORE": store,
@@ -50,12 +62,12 @@ def environment(
     }
 
 
-def links(project: str, region: str, *, queue: str, service: str, subscription: str) -> dict[str, str]:
-    """Return pages of the console. The arguments are short names."""
+def links(project: str, region: str, names: Names) -> dict[str, str]:
+    """Return pages of the console."""
     console = "https://console.cloud.google.com"
     return {
-        "queue": f"{console}/cloudtasks/queue/{region}/{queue}/tasks?project={project}",
-        "dead_letters": f"{console}/cloudpubsub/subscription/detail/{subscription}?project={project}",
-        "function": f"{console}/functions/details/{region}/{service}?project={project}",
-        "logs": f"{console}/run/detail/{region}/{service}/logs?project={project}",
+        "queue": f"{console}/cloudtasks/queue/{region}/{names.queue}/tasks?project={project}",
+        "dead_letters": f"{console}/cloudpubsub/subscription/detail/{names.subscription}?project={project}",
+        "function": f"{console}/functions/details/{region}/{names.service}?project={project}",
+        "logs": f"{console}/run/detail/{region}/{names.service}/logs?project={project}",
     }

@@ -48,12 +48,13 @@ def function(
     *,
     service: str,
     entry: str,
-    identity: str,
-    environment: Mapping[str, str],
+    identity: pulumi.Input[str],
+    environment: Mapping[str, pulumi.Input[str]],
+    secrets: Sequence[Any],
     labels: Mapping[str, str],
     after: Sequence[Any],
 ) -> Any:
-    """Make the function. `identity`: address of its service account. `after`: resources that its first request needs."""
+    """Make the function. `identity`: address of its service account. `secrets`: its variables that hold secrets. `after`: resources that its first request needs."""
     return cloudfunctionsv2.Function(
         name,
         name=service,
@@ -63,16 +64,23 @@ def function(
             "runtime": RUNTIME,
             "entry_point": entry,
             "environment_variables": VENDOR,
-            "service_account": shared.builder.name,
+            "service_account": shared.builds.account.name,
+            "docker_repository": shared.builds.images.id,
             "source": {"storage_source": {"bucket": shared.source.bucket, "object": shared.source.name}},
         },
-        service_config={**_service(settings, identity, environment), **_network(shared.existing.subnet)},
+        service_config={
+            **_service(settings, identity, environment),
+            **({"secret_environment_variables": list(secrets)} if secrets else {}),
+            **_network(shared.existing.subnet),
+        },
         labels=labels,
-        opts=shared.after_apis(parent, shared.build_grant, *shared.store_resources, *after),
+        opts=shared.after_apis(parent, *shared.builds.grants, *shared.store_resources, *after),
     )
 
 
-def _service(settings: Settings, identity: str, environment: Mapping[str, str]) -> dict[str, Any]:
+def _service(
+    settings: Settings, identity: pulumi.Input[str], environment: Mapping[str, pulumi.Input[str]]
+) -> dict[str, Any]:
     """Return the service's configuration. It is reachable from everywhere and callable by one account: it is undocumented whether
     requests to a region's address count as internal."""
     return {
@@ -82,13 +90,14 @@ def _service(settings: Settings, identity: str, environment: Mapping[str, str]) 
         "ingress_settings": "ALLOW_ALL",
         "all_traffic_on_latest_revision": True,
         "max_instance_count": settings.instances,
+        **({"min_instance_count": settings.ready} if settings.ready else {}),
         "max_instance_request_concurrency": settings.parallel,
         "service_account_email": identity,
         "timeout_seconds": settings.limit,
     }
 
 
-def _network(subnet: str | None) -> dict[str, Any]:
+def _network(subnet: pulumi.Input[str] | None) -> dict[str, Any]:
     """Return the network: private addresses are reached through the subnet, others directly.
     https://cloud.google.com/run/docs/configuring/vpc-direct-vpc"""
     if subnet is None:

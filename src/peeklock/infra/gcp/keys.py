@@ -13,7 +13,7 @@ from peeklock.infra.gcp.naming import Deployment
 
 
 def granted(
-    deployment: Deployment, key: str | None, services: Iterable[str], opts: pulumi.ResourceOptions
+    deployment: Deployment, key: pulumi.Input[str] | None, services: Iterable[str], opts: pulumi.ResourceOptions
 ) -> dict[str, list[Any]]:
     """Grant each service's agent the use of the key. Returns the grants by service; without a key there are none. Google makes a
     project's agent on first request.
@@ -26,7 +26,7 @@ def granted(
     return {service: [_agent(deployment, key, service, opts)] for service in services}
 
 
-def _agent(deployment: Deployment, key: str, service: str, opts: pulumi.ResourceOptions) -> Any:
+def _agent(deployment: Deployment, key: pulumi.Input[str], service: str, opts: pulumi.ResourceOptions) -> Any:
     agent = projects.ServiceIdentity(
         f"{deployment.app}-agent-{service}", project=deployment.project, service=f"{service}.googleapis.com", opts=opts
     )

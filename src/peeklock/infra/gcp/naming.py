@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pulumi
+
 from peeklock.errors import ConfigError
+from peeklock.infra.inputs import check_text, checked
+from peeklock.infra.options import checked_tags
 from peeklock.queue import Queue
 from peeklock.quotas.google import ACCOUNT_NAME as LONGEST_ACCOUNT
 from peeklock.quotas.google import LABEL as LONGEST_LABEL
@@ -95,3 +100,36 @@ def parts(name: str, *kinds: str) -> tuple[str, ...]:
         form = "/".join(f"{kind}/..." for kind in kinds)
         raise ConfigError(f"{name!r} is not a full name of the form {form}; copy it from the resource's page")
     return tuple(words[1::2])
+
+
+def full_name(argument: str, value: pulumi.Input[str], *kinds: str) -> pulumi.Input[str]:
+    """Return a full name. Raises ConfigError, during the update for an output, for another form."""
+
+    def check(resolved: str) -> None:
+        check_text(argument, resolved)
+        try:
+            parts(resolved, *kinds)
+        except ConfigError as exc:
+            raise ConfigError(f"{argument}: {exc}") from None
+
+    return checked(value, check)
+
+
+def words(name: pulumi.Input[str], *kinds: str) -> tuple[pulumi.Output[str], ...]:
+    """Return the words after `kinds` in a full name, which may be an output."""
+    resolved = pulumi.Output.from_input(name).apply(lambda text: parts(text, *kinds))
+    return tuple(resolved.apply(lambda texts, n=n: texts[n]) for n in range(len(kinds)))  # type: ignore[misc]
+
+
+def checked_labels(tags: Mapping[str, str] | None) -> dict[str, str]:
+    """Return a program's tags, which are labels on Google. Raises ConfigError for what no label is.
+    https://cloud.google.com/resource-manager/docs/labels-overview#requirements"""
+    for name, value in checked_tags(tags).items():
+        if not re.fullmatch(rf"[a-z][a-z0-9_-]{{0,{LONGEST_LABEL - 1}}}", name) or not re.fullmatch(
+            rf"[a-z0-9_-]{{0,{LONGEST_LABEL}}}", value
+        ):
+            raise ConfigError(
+                f"tags: {name!r}={value!r}: labels have at most {LONGEST_LABEL} small letters, digits, '_' and '-', and a"
+                " name begins with a letter"
+            )
+    return dict(tags or {})

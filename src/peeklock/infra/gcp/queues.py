@@ -10,7 +10,7 @@ import pulumi
 from pulumi_gcp import cloudtasks, pubsub
 
 from peeklock.infra import retry_warnings
-from peeklock.infra.gcp.naming import Deployment, parts
+from peeklock.infra.gcp.naming import Deployment
 from peeklock.infra.gcp.shared import Shared
 from peeklock.infra.settings.gcp import Settings, duration
 from peeklock.queue import Queue
@@ -24,8 +24,8 @@ https://cloud.google.com/tasks/docs/creating-queues#logging"""
 class DeadLetters:
     """Topic and subscription of the dead letters: full names, and the resources."""
 
-    topic: str
-    subscription: str
+    topic: pulumi.Input[str]
+    subscription: pulumi.Input[str]
     resources: tuple[Any, ...]
 
 
@@ -35,14 +35,14 @@ def queue(
     settings: Settings,
     parent: pulumi.Resource,
     *,
-    short_name: str,
+    suffix: str | None,
     service: str,
     caller: Any,
     consuming: bool,
-    existing: str | None,
+    existing: pulumi.Input[str] | None,
 ) -> Any:
-    """Make or read the queue. `short_name`: the queue's. `service`: name of the function. `caller`: the account that the function
-    is called as. `existing`: full name of an existing queue."""
+    """Make or read the queue. `suffix`: of its name. `service`: name of the function. `caller`: the account that the function is
+    called as. `existing`: full name of an existing queue."""
     name, opts = f"{shared.deployment.app}-{queue.name}", pulumi.ResourceOptions(parent=parent)
     if existing is not None:
         read = cloudtasks.Queue.get(name, existing, opts=opts)
@@ -58,7 +58,7 @@ def queue(
         return read
     return cloudtasks.Queue(
         name,
-        name=short_name,
+        name=short(shared.deployment.queue(service, suffix)),
         project=shared.deployment.project,
         location=shared.deployment.region,
         desired_state="RUNNING" if consuming else "PAUSED",
@@ -96,7 +96,7 @@ def dead_letters(
     settings: Settings,
     labels: Mapping[str, str],
     parent: pulumi.Resource,
-    existing: tuple[str, str] | None,
+    existing: tuple[pulumi.Input[str], pulumi.Input[str]] | None,
 ) -> DeadLetters:
     """Make or read the topic and a subscription, without which Pub/Sub keeps no messages.
 
@@ -137,16 +137,3 @@ def dead_letters(
 def short(name: str) -> str:
     """Return the last word of a full name."""
     return name.rpartition("/")[2]
-
-
-def check_queue(name: str) -> str:
-    """Return a queue's full name. Raises ConfigError for another form."""
-    parts(name, "projects", "locations", "queues")
-    return name
-
-
-def check_dead_letters(topic: str, subscription: str) -> tuple[str, str]:
-    """Return both full names. Raises ConfigError for another form."""
-    parts(topic, "projects", "topics")
-    parts(subscription, "projects", "subscriptions")
-    return topic, subscription

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-from pulumi_gcp import logging, monitoring, projects, serviceaccount, storage
+from pulumi_gcp import logging, monitoring, projects, storage
 
 from peeklock.errors import ConfigError
 from peeklock.infra.gcp import database, keys
-from peeklock.infra.gcp.identity import BUILDER
-from peeklock.infra.gcp.naming import Deployment, label, parts, slug
+from peeklock.infra.gcp.builds import Builds, make_builds
+from peeklock.infra.gcp.naming import Deployment, full_name, label, slug
 from peeklock.infra.options import Stage, check_severities
 from peeklock.infra.protection import data_options
 from peeklock.quotas.google import LOG_DAYS as MOST_LOG_DAYS
@@ -48,27 +48,39 @@ project's. https://cloud.google.com/logging/quotas#logs_retention_periods"""
 class Existing:
     """Existing resources to use, by full names: read, never modified."""
 
-    store: str | None = None
+    store: pulumi.Input[str] | None = None
     """`projects/P/databases/D/collectionGroups/C`, with the TTL policy and without the indexes of
     docs/stores-firestore.md."""
-    key: str | None = None
+    key: pulumi.Input[str] | None = None
     """A Cloud KMS key for dead letters and store: `projects/P/locations/L/keyRings/R/cryptoKeys/K`."""
-    subnet: str | None = None
+    subnet: pulumi.Input[str] | None = None
     """Subnet for the functions' outgoing connections to private addresses: `projects/P/regions/R/subnetworks/S`."""
-    channels: Mapping[str, str] = field(default_factory=dict)
+    channels: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     """Notification channels by severity: `projects/P/notificationChannels/N`."""
 
-    def __post_init__(self) -> None:
-        forms = (
-            (self.store, ("projects", "databases", "collectionGroups")),
-            (self.key, ("projects", "locations", "keyRings", "cryptoKeys")),
-            (self.subnet, ("projects", "regions", "subnetworks")),
-            *((channel, ("projects", "notificationChannels")) for channel in self.channels.values()),
-        )
-        for name, form in forms:
-            if name is not None:
-                parts(name, *form)
-        check_severities("channels=", self.channels)
+
+def existing_resources(
+    *,
+    store: pulumi.Input[str] | None,
+    key: pulumi.Input[str] | None,
+    subnet: pulumi.Input[str] | None,
+    channels: Mapping[str, pulumi.Input[str]],
+) -> Existing:
+    """Return existing resources. Raises ConfigError, during the update for outputs, for values that are none."""
+
+    def checked(argument: str, value: pulumi.Input[str] | None, *kinds: str) -> pulumi.Input[str] | None:
+        return None if value is None else full_name(argument, value, *kinds)
+
+    check_severities("channels=", channels)
+    return Existing(
+        store=checked("store", store, "projects", "databases", "collectionGroups"),
+        key=checked("key", key, "projects", "locations", "keyRings", "cryptoKeys"),
+        subnet=checked("subnet", subnet, "projects", "regions", "subnetworks"),
+        channels={
+            severity: full_name(f"channels[{severity!r}]", channel, "projects", "notificationChannels")
+            for severity, channel in channels.items()
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,13 +94,10 @@ class Shared:
     apis: tuple[Any, ...]
     source: Any
     """The bundle, as an object in a bucket."""
-    builder: Any
-    """Service account of the builds."""
-    build_grant: Any
-    """The builder's grant."""
-    store: str
+    builds: Builds
+    store: pulumi.Input[str]
     """The store's address."""
-    database: str
+    database: pulumi.Input[str]
     """Full name of the store's database."""
     store_resources: Any
     """Resources to make before the store is used."""
@@ -106,22 +115,27 @@ class Shared:
 
 
 def make_shared(
-    parent: pulumi.Resource, deployment: Deployment, stage: Stage, existing: Existing, bundle: Path
+    parent: pulumi.Resource,
+    deployment: Deployment,
+    stage: Stage,
+    tags: Mapping[str, str],
+    existing: Existing,
+    bundle: Path,
 ) -> Shared:
     """Make or read the shared resources. Raises ConfigError for a log retention that the platform does not offer."""
     if stage.log_days > MOST_LOG_DAYS:
         raise ConfigError(f"stage: log_days={stage.log_days}, but logs are kept at most {MOST_LOG_DAYS} days; lower it")
-    labels = {"app": label(deployment.app), "stack": label(deployment.stack)}
+    labels = {**tags, "app": label(deployment.app), "stack": label(deployment.stack)}
     apis = _apis(parent, deployment, APIS if existing.subnet is None else (*APIS, *APIS_OF_SUBNET))
     opts = pulumi.ResourceOptions(parent=parent, depends_on=list(apis))
     keep = data_options(stage, parent, list(apis))
-    services = ("pubsub",) if existing.store else ("pubsub", "firestore")
+    services = ("pubsub",) if existing.store is not None else ("pubsub", "firestore")
     agents = keys.granted(deployment, existing.key, services, opts)
     encrypted = data_options(stage, parent, [*apis, *agents.get("firestore", ())])
     address, full_name, store_resources = database.store(
         deployment, stage, existing.store, existing.key, encrypted, opts
     )
-    builder, build_grant = _builder(deployment, opts)
+    source = _source(deployment, labels, bundle, opts)
     if stage.log_days > KEPT_ANYWAY:
         _logs(deployment, stage, keep, opts)
     return Shared(
@@ -130,9 +144,8 @@ def make_shared(
         labels=labels,
         existing=existing,
         apis=apis,
-        source=_source(deployment, labels, bundle, opts),
-        builder=builder,
-        build_grant=build_grant,
+        source=source,
+        builds=make_builds(deployment, labels, source.bucket, opts),
         store=address,
         database=full_name,
         store_resources=store_resources,
@@ -176,26 +189,6 @@ def _source(deployment: Deployment, labels: Mapping[str, str], bundle: Path, opt
         source=pulumi.FileAsset(str(bundle)),
         opts=pulumi.ResourceOptions(parent=opts.parent),
     )
-
-
-def _builder(deployment: Deployment, opts: pulumi.ResourceOptions) -> tuple[Any, Any]:
-    """Make an account for builds: the default account has no permissions in new projects, and too many in old ones.
-    https://cloud.google.com/build/docs/cloud-build-service-account-updates"""
-    account = serviceaccount.Account(
-        f"{deployment.app}-builder",
-        account_id=deployment.account("build"),
-        project=deployment.project,
-        display_name=f"Builds the functions of {deployment.app}",
-        opts=opts,
-    )
-    grant = projects.IAMMember(
-        f"{deployment.app}-builder-may-build",
-        project=deployment.project,
-        role=BUILDER.role.value,
-        member=account.member,
-        opts=pulumi.ResourceOptions(parent=opts.parent),
-    )
-    return account, grant
 
 
 def _logs(deployment: Deployment, stage: Stage, keep: pulumi.ResourceOptions, opts: pulumi.ResourceOptions) -> None:

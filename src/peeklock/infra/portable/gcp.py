@@ -38,6 +38,7 @@ def queue_document(stack: Stack, queue: Queue) -> dict[str, Any]:
             target=target,
             caller=names["caller"],
             uses={},
+            variables={},
         ),
         "producer": {queue.variable("URL"): queue_address},
         "roles": _roles(queue),

@@ -62,6 +62,7 @@ def compute(queue: Queue, capacity: Capacity) -> Settings:
         limit=limit,
         parallel=capacity.parallel,
         instances=capacity.instances,
+        ready=capacity.ready,
         memory=capacity.memory,
         cpus=next(cpus for most, cpus in CPUS if capacity.memory <= most),
         first_backoff=min(first, LONGEST_BACKOFF),

@@ -81,6 +81,13 @@ class Settings:
         Documented("THREADS", "parallel", "with one, a run that takes too long is interrupted", FRAMEWORK),
     )
     instances: int = setting("maxInstanceCount", "instances", "the cap on scaling", INSTANCES)
+    ready: int = setting(
+        "minInstanceCount",
+        "ready; none where it is 0",
+        "instances that are kept warm, and charged while they wait",
+        "https://cloud.google.com/run/docs/configuring/min-instances",
+        lambda ready: ready or "",
+    )
     memory: int = setting(
         "availableMemory", "memory, 128 to 32768", "memory of an instance", MEMORY, lambda megabytes: f"{megabytes}Mi"
     )
