@@ -71,6 +71,7 @@ def inputs_by_urn(recorded):
             {
                 ("shop-orders", "Queue", "visibilityTimeoutSeconds"),
                 ("shop-orders", "Function", "timeout"),
+                ("shop-orders-alarm-errors", "MetricAlarm", "evaluationPeriods"),
             },
         ),
         ({"max_attempts": 6}, set()),

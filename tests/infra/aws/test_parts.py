@@ -178,6 +178,14 @@ def test_a_long_queue_has_a_seventh(length, there):
     assert thresholds.get("inflight", 96_000) == 96_000
 
 
+def test_groups_that_wait_are_not_idle():
+    """A `fifo` queue has no such alarm: a delayed message holds its group's visible ones back."""
+    fifo = Queue("orders", fifo=True)
+    names = {alarm.name for alarm in alarms(fifo, compute(fifo, Capacity()), Thresholds(), NAMES)}
+    assert "idle" not in names
+    assert "age" in names
+
+
 def test_two_instances_can_be_busy_enough():
     """All of them are the threshold or more, whatever the share."""
     for share in (90, 100):

@@ -79,6 +79,8 @@ def alarms(queue: Queue, settings: Settings, thresholds: Thresholds, names: Name
         **_settlement_signals(queue, thresholds, names),
         **_function_signals(settings, thresholds, names),
     }
+    if settings.fifo:  # a group whose first message waits for its delay is visible, and is not delivered
+        del signals["idle"]
     return table.alarms(queue.name, thresholds, signals)
 
 

@@ -169,7 +169,8 @@ def _dead_letters(metric: str, names: Names, *, threshold: float | None = None) 
 
 
 def _new_dead_letters(names: Names) -> QuerySignal:
-    """Return the rise of the number of dead letters within ten minutes. The first is none: it rings `dead-letters`."""
+    """Return the rise of the number of dead letters within ten minutes. Where an empty subscription reports no data, the first has
+    no rise and rings `dead-letters` only."""
     metric = "pubsub.googleapis.com/subscription/num_undelivered_messages"
     count = _series(metric, "pubsub_subscription", "subscription_id", names.subscription)
     return QuerySignal(shown=f"sum({count}) - sum({count} offset 600s)")
