@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -279,9 +280,9 @@ def test_no_value_is_compared_with_itself():
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for path in (ROOT / "tests").rglob("*.py")
         for node in nodes(path)
-        if isinstance(node, ast.Compare) and not isinstance(node.left, (ast.Call, ast.Constant))
-        for right in node.comparators
-        if ast.dump(node.left) == ast.dump(right)
+        if isinstance(node, ast.Compare)
+        for left, right in pairwise([node.left, *node.comparators])
+        if not isinstance(left, (ast.Call, ast.Constant)) and ast.dump(left) == ast.dump(right)
     ]
     assert same == []
 

@@ -12,6 +12,11 @@ REFERENCE = "PEEKLOCK_SECRET_"
 """Beginning of a variable that refers to a secret, on a platform that puts no values of secrets into the environment."""
 
 
+UNRESOLVED = "@Microsoft.KeyVault("
+"""Beginning of a reference that Azure left in the environment, since it could not read the secret.
+https://learn.microsoft.com/azure/app-service/app-service-key-vault-references#troubleshoot-key-vault-references"""
+
+
 def secret(name: str) -> str:
     """Return a secret: `app.consumer(..., secrets={name: ...})` says where the cloud keeps it.
 
@@ -22,6 +27,11 @@ def secret(name: str) -> str:
     Raises ConfigError where nothing gives the secret.
     """
     value = os.environ.get(name)
+    if value and value.startswith(UNRESOLVED):
+        raise ConfigError(
+            f"secret {name!r} could not be read from Key Vault: the secret is missing, or the app's identity may not read it; give"
+            " App(vault=...), or let it read the secret by the role Key Vault Secrets User"
+        )
     if value:
         return value
     reference = os.environ.get(f"{REFERENCE}{name}")

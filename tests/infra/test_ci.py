@@ -8,8 +8,8 @@ from importlib import resources
 import pytest
 import yaml
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
-from tests.infra.models.aws import CALLS
 
+from cloudqueues.pulumi.aws_requests import CALLS
 from tests.infra.aws.cfn import TYPES
 from tests.infra.pages import ci
 from tests.infra.running import STACKS, program

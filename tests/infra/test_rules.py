@@ -60,9 +60,10 @@ def metric(name="ActiveMessages", how="Maximum", dimension="EntityName", **more)
     return {"criteria": {"allOf": [watched]}, "windowSize": "PT5M", "evaluationFrequency": "PT1M", **more}
 
 
-def query(periods=3, failing=2, window="PT5M", every="PT5M"):
+def query(periods=3, failing=2, window="PT5M", every="PT5M", text=""):
     counted = {"numberOfEvaluationPeriods": periods, "minFailingPeriodsToAlert": failing}
-    return {"criteria": {"allOf": [{"failingPeriods": counted}]}, "windowSize": window, "evaluationFrequency": every}
+    condition = {"query": text, "failingPeriods": counted}
+    return {"criteria": {"allOf": [condition]}, "windowSize": window, "evaluationFrequency": every}
 
 
 DEPTH = 'metric.type="cloudtasks.googleapis.com/queue/depth" AND resource.type="cloud_tasks_queue"'
@@ -275,6 +276,13 @@ TABLE = [
         "refuses this app setting",
     ),
     (APP, flex(), flex(["WEBSITE_RUN_FROM_PACKAGE"]), "siteConfig.appSettings[0].name", "Flex Consumption refuses"),
+    (
+        APP,
+        flex() | {"virtualNetworkSubnetId": "/a_b/subnets/apps"},
+        flex() | {"virtualNetworkSubnetId": "/a_b/subnets/apps_1"},
+        "virtualNetworkSubnetId",
+        "no subnet with an underscore",
+    ),
     (APP, flex(), flex(config={"alwaysOn": True}), "siteConfig.alwaysOn", "Flex Consumption refuses this property"),
     (
         APP,
@@ -311,6 +319,13 @@ TABLE = [
     (METRIC, metric(), metric(evaluationFrequency="PT15M"), "evaluationFrequency", "at least once a window"),
     (QUERY, query(), query(every="PT10M"), "evaluationFrequency", "at least once a window"),
     (QUERY, query(periods=6), query(periods=7), "criteria.allOf[0].failingPeriods.numberOf", "counts 1 to 6 periods"),
+    (
+        QUERY,
+        query(text="T | summarize n = count() by bin(TimeGenerated, 5m)"),
+        query(text="T | summarize n = count()"),
+        "criteria.allOf[0].query",
+        "several periods are told apart by TimeGenerated",
+    ),
     (QUERY, query(), query(failing=4), "criteria.allOf[0].failingPeriods.minFailing", "no more periods can fail"),
     (
         QUERY,

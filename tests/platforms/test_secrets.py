@@ -98,3 +98,10 @@ def test_without_powertools_the_error_says_what_to_install(monkeypatch):
         pytest.raises(ConfigError, match=r"pip install 'peeklock\[powertools\]'"),
     ):
         secret("GATEWAY_KEY")
+
+
+def test_a_reference_that_azure_could_not_read_is_no_secret():
+    """The platform leaves the reference itself in the environment."""
+    reference = "@Microsoft.KeyVault(SecretUri=https://shop.vault.azure.net/secrets/gateway)"
+    with environment(GATEWAY_KEY=reference), pytest.raises(ConfigError, match="could not be read from Key Vault"):
+        secret("GATEWAY_KEY")

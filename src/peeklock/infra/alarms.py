@@ -54,6 +54,7 @@ TABLE = (
         lambda thresholds: thresholds.length,
         "queue {queue} has more than {length} messages, including delayed ones and those that are being handled",
     ),
+    _Row("size", "high", lambda _: 0, "queue {queue} is nearly full, and then refuses messages"),
     _Row("dead-letters", "high", lambda _: 0, "queue {queue} has dead letters"),
     _Row(
         "new-dead-letters",

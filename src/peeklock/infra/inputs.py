@@ -1,13 +1,18 @@
-"""Arguments that may be outputs of other resources, whose values are known only during the update."""
+"""Arguments that may be outputs of other resources, whose values are known only during the update.
+
+Modules of settings and permissions import this one, and work without Pulumi's SDK: it is imported where it is used.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
-
-import pulumi
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from peeklock.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pulumi
+
 
 T = TypeVar("T")
 
@@ -15,6 +20,8 @@ T = TypeVar("T")
 def checked(value: pulumi.Input[T], check: Callable[[T], object]) -> pulumi.Input[T]:
     """Return a value that `check` accepts: a literal is checked now, an output as soon as it is known. `check` raises
     ConfigError, which names the argument."""
+    import pulumi
+
     if not isinstance(value, pulumi.Output):
         check(value)  # type: ignore[arg-type]  # an Awaitable, which an Input may be as well, is given by nobody
         return value
@@ -48,4 +55,6 @@ def texts(argument: str, values: Mapping[str, pulumi.Input[str]]) -> Mapping[str
 
 def is_given(value: pulumi.Input[Any] | None) -> bool:
     """Return True for a value that is not empty, and for an output, whose value is not known yet."""
+    import pulumi
+
     return isinstance(value, pulumi.Output) or bool(value)

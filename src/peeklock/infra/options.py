@@ -18,6 +18,9 @@ from peeklock.queue import Queue
 ROUND = 10
 """Durations shorter than this many units have one decimal."""
 
+DEFAULT_BATCH = 10
+"""Messages in an event where the program names no number: SQS's most without a window, and FIFO's."""
+
 UNITS = (("s", 1, 180), ("min", 60, 10_800), ("h", 3600, 259_200))
 """Name and seconds of each unit, and the seconds up to which durations are written in it."""
 
@@ -31,7 +34,8 @@ SEVERITIES = ("high", "medium", "low")
 class Capacity:
     """Limits on how many messages of a queue are processed at once.
 
-    - `batch`: most messages in one event. Ignored where each event is one message (Cloud Tasks).
+    - `batch`: most messages in one event; if left out, as many as can run before the platform ends it, at most ten. Ignored where
+      each event is one message (Cloud Tasks).
     - `parallel`: handlers that run at once within one instance of the function; passed to `bind` by the environment.
     - `instances`: most instances of the function: the cap on scaling.
     - `memory`: megabytes of an instance.
@@ -39,7 +43,7 @@ class Capacity:
       hour.
     """
 
-    batch: int = 10
+    batch: int | None = None
     parallel: int = 1
     instances: int = 10
     memory: int = 512
@@ -47,11 +51,18 @@ class Capacity:
 
     def __post_init__(self) -> None:
         for option in fields(self):
+            if option.name == "batch" and self.batch is None:
+                continue
             _check_count(
                 f"capacity: {option.name}", getattr(self, option.name), least=0 if option.name == "ready" else 1
             )
         if self.ready > self.instances:
             raise ConfigError(f"capacity: ready={self.ready} is more than instances={self.instances}; lower it")
+
+    def messages(self, timeout: int, limit: int) -> int:
+        """Return `batch`, or by default as many messages as can run within `limit`, each for `timeout`; both in seconds."""
+        fitting = limit // timeout * self.parallel
+        return min(max(fitting, 1), DEFAULT_BATCH) if self.batch is None else self.batch
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> Self:

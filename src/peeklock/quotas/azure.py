@@ -14,6 +14,10 @@ DELIVERIES = 2000
 """Largest maxDeliveryCount.
 Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
 
+QUEUE_MEGABYTES = 5120
+"""Largest maxSizeInMegabytes of a queue that is not partitioned, on Standard; the default is 1024. A full queue refuses messages.
+Read 2026-12. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""
+
 MESSAGE_BYTES = 100 * 1024 * 1024
 """Size of a message on Premium, the most of all tiers; a queue of Standard takes 256 KB, and says so by refusing.
 Read 2026-11. https://learn.microsoft.com/azure/service-bus-messaging/service-bus-quotas"""

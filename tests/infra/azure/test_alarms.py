@@ -29,6 +29,7 @@ def alarms_of(thresholds=None, *, queue=ORDERS, capacity=None):
     ("name", "severity", "entity", "metric", "statistic", "threshold", "window", "every"),
     [
         ("length", "high", "orders", "Messages", "Average", 10_000, 300, 60),
+        ("size", "high", "orders", "Size", "Maximum", 4 * 1024**3, 300, 60),
         ("dead-letters", "high", "orders-dead-letters", "ActiveMessages", "Maximum", 0, 300, 60),
         ("age", "medium", "orders", "ActiveMessages", "Minimum", 0, 3600, 300),
         ("throttling", "medium", "orders", "ThrottledRequests", "Total", 0, 900, 300),
@@ -67,6 +68,13 @@ def test_queries(name, severity, column, threshold, failing, periods, window):
     assert (alarm.severity, signal.column, alarm.threshold) == (severity, column, threshold)
     assert (signal.failing, signal.periods, signal.window) == (failing, periods, window)
     assert f"{column} = " in signal.query
+
+
+def test_each_period_of_the_failures_has_a_row():
+    """Else the periods that an evaluation covers are one, and two of them never fail. (trials 5.9)"""
+    signal = alarms_of()["failures"].signal
+    assert "by bin(TimeGenerated, 5m)" in signal.query
+    assert "project TimeGenerated, failures = " in signal.query
 
 
 @pytest.mark.parametrize(("age", "window"), [(60, 60), (61, 300), (900, 900), (3601, 21_600), (86_400, 86_400)])
@@ -141,6 +149,7 @@ def test_thresholds_are_the_stacks():
     by_name = alarms_of(Thresholds(length=7, failures=1, latency=2, utilisation=3, age=900))
     assert {name: alarm.threshold for name, alarm in by_name.items()} == {
         "length": 7,
+        "size": 4 * 1024**3,
         "dead-letters": 0,
         "age": 0,
         "failures": 1,

@@ -6,6 +6,7 @@ import ast
 import io
 import json
 import zipfile
+from types import MappingProxyType
 
 import pytest
 
@@ -42,6 +43,7 @@ def test_a_consumer_is_granted_what_it_does():
         ("dead-letter", Role.SERVICE_BUS_DATA_SENDER, "dead_letters"),
         ("remember", Role.STORAGE_TABLE_DATA_CONTRIBUTOR, "table"),
         ("host", Role.STORAGE_BLOB_DATA_OWNER, "host"),
+        ("deploy", Role.STORAGE_BLOB_DATA_CONTRIBUTOR, "code"),
         ("code", Role.STORAGE_BLOB_DATA_READER, "packages"),
         ("tell", Role.MONITORING_METRICS_PUBLISHER, "telemetry"),
     }
@@ -66,14 +68,16 @@ def test_a_role_is_defined_in_the_subscription():
     assert role.definition(BUS) == f"/subscriptions/s/providers/Microsoft.Authorization/roleDefinitions/{role.value}"
 
 
-def variables_of(queue=ORDERS, *, uses=(), consuming=True):
+def variables_of(queue=ORDERS, *, uses=MappingProxyType({}), consuming=True):
     settings = compute(queue, Capacity(batch=1))
-    return environment(queue, settings, NAMES, uses=uses, host_id="h", function="charge", consuming=consuming)
+    return environment(
+        queue, settings, NAMES, uses=uses, variables={}, host_id="h", function="charge", consuming=consuming
+    )
 
 
 def test_the_environment_of_the_code():
     """Addresses, the contract's fingerprint, and the lock."""
-    variables = variables_of(uses=[RECEIPTS])
+    variables = variables_of(uses={"PEEKLOCK_RECEIPTS_URL": "sb://shop.servicebus.windows.net/receipts"})
     assert {key: value for key, value in variables.items() if key.startswith("PEEKLOCK_")} == {
         "PEEKLOCK_STORE": "tables://shophost/leases",
         "PEEKLOCK_ORDERS_URL": "sb://shop.servicebus.windows.net/orders",
@@ -105,7 +109,9 @@ def test_flex_consumption_refuses_none_of_them():
 def test_a_call_has_a_thread():
     """There are as many threads as calls at once."""
     settings = compute(ORDERS, Capacity(batch=1, parallel=6))
-    variables = environment(ORDERS, settings, NAMES, uses=(), host_id="h", function="charge", consuming=True)
+    variables = environment(
+        ORDERS, settings, NAMES, uses={}, variables={}, host_id="h", function="charge", consuming=True
+    )
     assert variables["PYTHON_THREADPOOL_THREAD_COUNT"] == "6"
 
 

@@ -70,7 +70,7 @@ def test_an_app_starts_when_it_may(recorded):
     """After its grants, its queue and its dead letters; its code after it."""
     for name in ("orders", "receipts"):
         app = recorded.named(f"shop-{name}", "azure-native:web:WebApp")
-        for grant in ("receive", "delay", "dead-letter", "remember", "host", "code", "tell"):
+        for grant in ("receive", "delay", "dead-letter", "remember", "host", "deploy", "code", "tell"):
             assert recorded.depends(app, recorded.named(f"shop-{name}-may-{grant}"))
         assert recorded.depends(app, recorded.named(f"shop-{name}", "azure-native:servicebus:Queue"))
         deployment = recorded.named(f"shop-{name}-deploy")
@@ -88,6 +88,7 @@ def test_every_consumer_has_its_alarms(recorded):
         ]
         assert {alarm.name.partition("-alarm-")[2] for alarm in alarms} == {
             "length",
+            "size",
             "failures",
             "latency",
             "utilisation",
@@ -124,6 +125,7 @@ def test_outputs(recorded):
     assert recorded.outputs["orders"]["dead_letters"] == "sb://shop-bus.servicebus.windows.net/orders-dead-letters"
     assert recorded.outputs["orders"]["store"] == "tables://shophost/leases"
     assert set(recorded.outputs["orders"]["alarms"]) == {
+        "size",
         "length",
         "dead-letters",
         "age",

@@ -159,6 +159,14 @@ def test_a_long_limit_is_read_as_hours():
 def test_every_row_has_its_source():
     """For docs/settings.md."""
     table = rows(compute(Queue("orders", fifo=True), SINGLE))
-    assert len({row.name for row in table}) == len(table) == 17
+    assert len({row.name for row in table}) == len(table) == 18
     assert all(re.match(r"https://(learn\.microsoft\.com|aws\.amazon\.com/blogs)/|docs/", row.source) for row in table)
     assert all(row.formula and row.why for row in table)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "parallel", "batch"), [(30, 1, 9), (30, 2, 10), (1, 1, 10), (100, 3, 6), (200, 1, 1), (600, 4, 1)]
+)
+def test_a_batch_that_is_left_out_fits(timeout, parallel, batch):
+    """Into the locks, which are not renewed. (trials 5.23)"""
+    assert compute(Queue("orders", timeout=timeout), Capacity(parallel=parallel)).batch == batch

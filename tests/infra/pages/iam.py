@@ -27,6 +27,7 @@ ARNS = aws.ConsumerArns(
 )
 AZURE = {
     "host": "storage account of the hosts",
+    "code": "the container of its own code",
     "packages": "container of packages",
     "telemetry": "Application Insights",
 }

@@ -83,6 +83,12 @@ def _settings(inputs: Values) -> Violations:
             yield place, name
 
 
+def _subnet(inputs: Values) -> Violations:
+    subnet = inputs.get("virtualNetworkSubnetId")
+    if isinstance(subnet, str) and "_" in subnet.rpartition("/")[2]:
+        yield "virtualNetworkSubnetId", subnet
+
+
 def _properties(inputs: Values) -> Violations:
     properties = inputs.get("properties")
     for name in properties if isinstance(properties, Mapping) else ():
@@ -113,6 +119,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             "name", "an app's name has 2 to 60 letters, digits and hyphens", r"[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]"
         ),
         rule("Flex Consumption refuses this app setting", DEPRECATED, only_if(_flex, _settings)),
+        rule("Flex Consumption takes no subnet with an underscore in its name", FLEX, only_if(_flex, _subnet)),
         *(
             rule("Flex Consumption refuses this property", DEPRECATED, only_if(_flex, absent(f"siteConfig.{name}")))
             for name in REFUSED_CONFIG

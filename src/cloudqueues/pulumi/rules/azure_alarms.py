@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, rule, seconds, values_at, where, within
+from cloudqueues.pulumi.rules.checks import Rule, Values, Violations, first, rule, seconds, values_at, where, within
 from cloudqueues.quotas import azure as quotas
 
 METRICS_PAGE = "https://learn.microsoft.com/azure/azure-monitor/reference/supported-metrics/microsoft-servicebus-namespaces-metrics"
@@ -69,6 +69,21 @@ def _failing(inputs: Values) -> Violations:
             yield f"{place}.minFailingPeriodsToAlert", periods["minFailingPeriodsToAlert"]
 
 
+def _told_apart(inputs: Values) -> Violations:
+    """Yield queries of several periods whose rows have no time: all periods are then one row, and count as one."""
+    for place, criteria in values_at(inputs, "criteria.allOf"):
+        for index, criterion in enumerate(criteria):
+            periods = first(criterion, "failingPeriods.numberOfEvaluationPeriods")
+            text = str(first(criterion, "query"))
+            if (
+                isinstance(periods, int | float)
+                and periods > 1
+                and "summarize" in text
+                and "bin(TimeGenerated" not in text
+            ):
+                yield f"{place}[{index}].query", text
+
+
 def _covered(inputs: Values) -> Violations:
     window = seconds(inputs.get("windowSize")) or 0
     for place, count in values_at(inputs, "criteria.allOf.failingPeriods.numberOfEvaluationPeriods"):
@@ -99,6 +114,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
             within("criteria.allOf.failingPeriods.numberOfEvaluationPeriods", 1, quotas.PERIODS),
         ),
         rule("no more periods can fail than are counted", QUERY_ALERTS, _failing, "criteria.allOf.failingPeriods"),
+        rule(
+            "several periods are told apart by TimeGenerated in the query's rows",
+            QUERY_ALERTS,
+            _told_apart,
+            "criteria.allOf.query",
+        ),
         rule(
             "windows and periods cover two days at most",
             QUERY_ALERTS,

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from peeklock.infra.azure.app import App
     from peeklock.infra.azure.consumer import Consumer
+    from peeklock.infra.azure.identity import Grant
+    from peeklock.infra.deployed import Deployed
 
 _HOMES = {
     "App": "azure.app",
     "Consumer": "azure.consumer",
+    "Deployed": "deployed",
+    "Grant": "azure.identity",
 }
 """Module that defines each name, loaded on first use: settings, alarms and permissions are pure, and work without Pulumi's SDK."""
 
-__all__ = ["App", "Consumer"]
+__all__ = ["App", "Consumer", "Deployed", "Grant"]
 
 
 def __getattr__(name: str) -> Any:

@@ -65,7 +65,7 @@ def _metric_alert(
         window_size=period(signal.window),
         evaluation_frequency=period(signal.every),
         auto_mitigate=True,
-        actions=[monitor.MetricAlertActionArgs(action_group_id=shared.action_groups[alarm.severity].id)],
+        actions=[monitor.MetricAlertActionArgs(action_group_id=shared.action_groups[alarm.severity])],
         tags=tags,
         opts=pulumi.ResourceOptions(parent=parent),
     )
@@ -98,13 +98,13 @@ def _query_rule(
         display_name=f"{shared.app} {name}: {alarm.name}",
         description=alarm.description,
         severity=SEVERITIES[alarm.severity],
-        scopes=[shared.workspace.id],
+        scopes=[shared.workspace],
         criteria=monitor.ScheduledQueryRuleCriteriaArgs(all_of=[condition]),
         skip_query_validation=True,  # a new workspace has no tables yet
         window_size=period(signal.window),
         evaluation_frequency=period(signal.every),
         auto_mitigate=True,
-        actions=monitor.ActionsArgs(action_groups=[shared.action_groups[alarm.severity].id]),
+        actions=monitor.ActionsArgs(action_groups=[shared.action_groups[alarm.severity]]),
         tags=tags,
         opts=pulumi.ResourceOptions(parent=parent),
     )

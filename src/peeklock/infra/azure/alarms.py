@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from peeklock.errors import ConfigError
 from peeklock.infra import alarms as table
@@ -18,9 +19,13 @@ from peeklock.infra.settings.azure import Settings, iso
 from peeklock.outcome import FAILED
 from peeklock.queue import Queue
 from peeklock.quotas.azure import METRIC_WINDOWS as WINDOWS
+from peeklock.quotas.azure import QUEUE_MEGABYTES
 
 SEVERITIES = {"high": 1, "medium": 2, "low": 3}
 """Azure's numbers: 1 error, 2 warning, 3 informational; 0 (critical) is left unused."""
+
+NEARLY_FULL = 0.8
+"""Part of a queue's size."""
 
 FIVE_MINUTES, DAY = 300, 86_400
 
@@ -29,7 +34,8 @@ FIVE_MINUTES, DAY = 300, 86_400
 class MetricSignal:
     """Metric of one entity of the namespace. Durations are seconds."""
 
-    entity: str
+    entity: Any
+    """Name of the entity; an output for an existing queue."""
     metric: str
     statistic: str
     window: int = 300
@@ -59,7 +65,7 @@ Signal = MetricSignal | QuerySignal
 
 
 def alarms(
-    queue: Queue, settings: Settings, thresholds: Thresholds, *, app: str, dead_letters: str, forwarded: bool = True
+    queue: Queue, settings: Settings, thresholds: Thresholds, *, app: str, dead_letters: Any, forwarded: bool = True
 ) -> tuple[Alarm[Signal], ...]:
     """Return all alarms of a consumer.
 
@@ -72,9 +78,9 @@ def alarms(
         "length": MetricSignal(entity=queue.name, metric="Messages", statistic="Average"),
         "dead-letters": MetricSignal(entity=dead_letters, metric="ActiveMessages", statistic="Maximum"),
         "age": _age(queue, thresholds),
-        "new-dead-letters": _new_dead_letters(queue),
-        "failures": _failures(queue),
-        "outage": _outage(queue),
+        "new-dead-letters": _new_dead_letters(queue, app),
+        "failures": _failures(queue, app),
+        "outage": _outage(queue, app),
         "throttling": MetricSignal(
             entity=queue.name,
             metric="ThrottledRequests",
@@ -83,10 +89,15 @@ def alarms(
             every=FIVE_MINUTES,
             description=f"Service Bus throttled requests on queue {queue.name} within 15 minutes",
         ),
-        "latency": _latency(queue),
+        "latency": _latency(queue, app),
         "utilisation": _utilisation(settings, app),
     }
-    if not forwarded:
+    if forwarded:  # the size of an existing queue is its owner's
+        full = QUEUE_MEGABYTES * 1024 * 1024
+        signals["size"] = MetricSignal(
+            entity=queue.name, metric="Size", statistic="Maximum", threshold=NEARLY_FULL * full
+        )
+    else:
         signals["native"] = MetricSignal(entity=queue.name, metric="DeadletteredMessages", statistic="Maximum")
     return table.alarms(queue.name, thresholds, signals)
 
@@ -110,50 +121,50 @@ def _age(queue: Queue, thresholds: Thresholds) -> MetricSignal:
     )
 
 
-def settlements(queue: Queue) -> str:
+def settlements(queue: Queue, app: str) -> str:
     """Return a query for the settlement records of a queue: it parses the text that `peeklock.observability.observer.log_event`
-    writes."""
+    writes. Other apps may write to the workspace, too."""
     return (
-        'AppTraces | where Message startswith "peeklock.settled "'
+        f'AppTraces | where AppRoleName =~ "{app}" | where Message startswith "peeklock.settled "'
         ' | extend queue = extract(@"\\bqueue=(\\S+)", 1, Message), reason = extract(@"\\breason=(\\S+)", 1, Message),'
         ' latency_ms = todouble(extract(@"\\blatency_ms=(\\S+)", 1, Message))'
         f' | where queue == "{queue.name}"'
     )
 
 
-def _failures(queue: Queue) -> QuerySignal:
+def _failures(queue: Queue, app: str) -> QuerySignal:
     """Return the share of failures, one row per five minutes: the query covers all periods at once, and without a time in its
     rows their failures would be one value. The range of the query is the window times the number of periods, and the window is
     the size of a bin:
     https://learn.microsoft.com/javascript/api/@azure/arm-previewalertrule/logalertruleproperties"""
     return QuerySignal(
-        query=_share(queue, "failures", " by bin(TimeGenerated, 5m)"), column="failures", failing=2, periods=3
+        query=_share(queue, app, "failures", " by bin(TimeGenerated, 5m)"), column="failures", failing=2, periods=3
     )
 
 
-def _outage(queue: Queue) -> QuerySignal:
-    return QuerySignal(query=_share(queue, "outage"), column="outage")
+def _outage(queue: Queue, app: str) -> QuerySignal:
+    return QuerySignal(query=_share(queue, app, "outage"), column="outage")
 
 
-def _share(queue: Queue, column: str, by: str = "") -> str:
+def _share(queue: Queue, app: str, column: str, by: str = "") -> str:
     failed = ", ".join(sorted(f'"{reason.value}"' for reason in FAILED))
     return (
-        f"{settlements(queue)} | summarize settled = sum(ItemCount), failed = sumif(ItemCount, reason in ({failed}))"
+        f"{settlements(queue, app)} | summarize settled = sum(ItemCount), failed = sumif(ItemCount, reason in ({failed}))"
         f"{by} | where settled >= {ENOUGH} | extend {column} = 100.0 * failed / settled | project-away settled, failed"
     )
 
 
-def _new_dead_letters(queue: Queue) -> QuerySignal:
+def _new_dead_letters(queue: Queue, app: str) -> QuerySignal:
     return QuerySignal(
-        query=f'{settlements(queue)} | where extract(@"\\bdisposition=(\\S+)", 1, Message) == "dead_letter"'
+        query=f'{settlements(queue, app)} | where extract(@"\\bdisposition=(\\S+)", 1, Message) == "dead_letter"'
         " | summarize dead_letters = sum(ItemCount)",
         column="dead_letters",
     )
 
 
-def _latency(queue: Queue) -> QuerySignal:
+def _latency(queue: Queue, app: str) -> QuerySignal:
     return QuerySignal(
-        query=f"{settlements(queue)} | where isnotnull(latency_ms)"
+        query=f"{settlements(queue, app)} | where isnotnull(latency_ms)"
         " | summarize latency = sum(latency_ms * ItemCount) / sum(ItemCount) / 1000.0 | where isfinite(latency)",
         column="latency",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from peeklock.infra.settings.azure import Settings
@@ -10,6 +10,27 @@ from peeklock.queue import Queue
 
 CONNECTION = "PEEKLOCK_SERVICEBUS"
 """Name of the connection, for the trigger and for `peeklock.platforms.servicebus.bind`'s own client."""
+
+
+RESERVED = (
+    "APPINSIGHTS_",
+    "APPLICATIONINSIGHTS_",
+    "AZURE_CLIENT_ID",
+    "AZUREFUNCTIONS",
+    "AZUREWEBJOBS",
+    "CONTAINER_",
+    "FUNCTIONS_",
+    "IDENTITY_",
+    "MSI_",
+    "PYTHON_",
+    "PYTHONPATH",
+    "SCM_",
+    "WEBSITE_",
+    "WEBSITES_",
+)
+"""Beginnings of app settings, in capitals, that Functions or peeklock sets.
+https://learn.microsoft.com/azure/azure-functions/functions-app-settings and
+https://learn.microsoft.com/azure/app-service/reference-app-settings"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +63,24 @@ def environment(
     settings: Settings,
     names: ResourceNames,
     *,
-    uses: Iterable[Queue],
+    uses: Mapping[str, str],
+    variables: Mapping[str, str],
     host_id: str,
     function: str,
     consuming: bool,
 ) -> dict[str, str]:
-    """Return all settings of the app. Connections by identity:
-    https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection"""
+    """Return all settings of the app. `uses`: addresses of the queues that it sends to, by variable; `variables`: the handler's own
+    values, and references to its secrets.
+
+    Connections by identity: https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-an-identity-based-connection.
+    AZURE_CLIENT_ID is for the handler's own clients: `DefaultAzureCredential` takes the identity that it names, and an app without
+    an identity of its own has no other.
+    https://learn.microsoft.com/python/api/azure-identity/azure.identity.defaultazurecredential
+    """
     identity = {"__credential": "managedidentity", "__clientId": names.client_id}
-    variables = {
+    settings_by_name = {
+        **variables,
+        "AZURE_CLIENT_ID": names.client_id,
         "AzureFunctionsWebHost__hostid": host_id,
         "AzureWebJobsStorage__accountName": names.host_account,
         **{f"AzureWebJobsStorage{name}": value for name, value in identity.items()},
@@ -61,13 +91,13 @@ def environment(
         "PYTHON_THREADPOOL_THREAD_COUNT": str(settings.calls),  # else a call may wait for a thread while its lock runs
         "PEEKLOCK_STORE": names.store,
         "PEEKLOCK_TABLES__clientId": names.client_id,
-        **{used.variable("URL"): address(names.namespace, used.name) for used in uses},
+        **uses,
         queue.variable("URL"): address(names.namespace, queue.name),
         queue.variable("DEAD_LETTER"): address(names.namespace, names.dead_letters),
         queue.variable("FINGERPRINT"): queue.fingerprint,
         queue.variable("LOCK"): str(settings.limit),
     }
-    return variables if consuming else variables | {f"AzureWebJobs.{function}.Disabled": "true"}
+    return settings_by_name if consuming else settings_by_name | {f"AzureWebJobs.{function}.Disabled": "true"}
 
 
 def for_producers(queue: Queue, namespace: str) -> dict[str, str]:

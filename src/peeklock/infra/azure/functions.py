@@ -24,15 +24,18 @@ def function_app(
     name: str,
     settings: Settings,
     *,
+    function: str,
     identity: Any,
+    container: Any,
     environment: Any,
     tags: Mapping[str, str],
     parent: pulumi.Resource,
     after: Sequence[pulumi.Resource],
 ) -> Any:
-    """Make the app, alone on its plan, as Flex Consumption requires. `after`: its role assignments."""
+    """Make the app, alone on its plan, as Flex Consumption requires. `function`: name of its function; `container`:
+    where the platform keeps its code; `after`: its role assignments."""
     base = naming.function_app(shared.app, name)
-    plan, container = _plan(shared, base, tags, parent), _container(shared, name, base, parent)
+    plan = _plan(shared, base, tags, parent)
     return web.WebApp(
         base,
         resource_group_name=shared.group,
@@ -45,8 +48,8 @@ def function_app(
             "user_assigned_identities": [identity.id],
         },
         key_vault_reference_identity=identity.id,
-        virtual_network_subnet_id=shared.subnet,
-        function_app_config=_config(shared, settings, container, identity),
+        virtual_network_subnet_id=shared.existing.subnet,
+        function_app_config=_config(shared, settings, container, identity, function),
         site_config={
             "min_tls_version": web.SupportedTlsVersions.SUPPORTED_TLS_VERSIONS_1_2,
             "app_settings": environment.apply(
@@ -70,11 +73,13 @@ def _plan(shared: Shared, base: str, tags: Mapping[str, str], parent: pulumi.Res
     )
 
 
-def _container(shared: Shared, name: str, base: str, parent: pulumi.Resource) -> Any:
-    """Make the container in which the platform keeps the deployed package."""
+def code_container(shared: Shared, name: str, parent: pulumi.Resource) -> Any:
+    """Make the container in which the platform keeps the deployed package. It is not in the account `host`, where each app may
+    write everywhere: an app could replace the code of another one."""
+    base = naming.function_app(shared.app, name)
     return storage.BlobContainer(
         f"{base}-code",
-        account_name=shared.host.name,
+        account_name=shared.code.name,
         resource_group_name=shared.group,
         container_name=f"code-{naming.host_id(shared.app, name, pulumi.get_stack())}",
         public_access=storage.PublicAccess.NONE,
@@ -82,8 +87,14 @@ def _container(shared: Shared, name: str, base: str, parent: pulumi.Resource) ->
     )
 
 
-def _config(shared: Shared, settings: Settings, container: Any, identity: Any) -> dict[str, Any]:
-    address = pulumi.Output.all(shared.host.name, container.name).apply(
+def _config(shared: Shared, settings: Settings, container: Any, identity: Any, function: str) -> dict[str, Any]:
+    """Return the app's code, runtime, scaling and updates.
+
+    A rolling update lets the running events end: https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates
+    (read 2026-12: a preview; the default kills them, and a run that is killed counts as an attempt). Always-ready instances belong
+    to one function: https://learn.microsoft.com/azure/azure-functions/flex-consumption-how-to#set-always-ready-instance-counts
+    """
+    address = pulumi.Output.all(shared.code.name, container.name).apply(
         lambda names: f"https://{names[0]}.blob.core.windows.net/{names[1]}"
     )
     return {
@@ -101,7 +112,13 @@ def _config(shared: Shared, settings: Settings, container: Any, identity: Any) -
         "scale_and_concurrency": {
             "instance_memory_mb": settings.memory,
             "maximum_instance_count": settings.instances,
+            **(
+                {"always_ready": [{"name": f"function:{function}", "instance_count": settings.ready}]}
+                if settings.ready
+                else {}
+            ),
         },
+        "site_update_strategy": {"type": web.SiteUpdateStrategyType.ROLLING_UPDATE},
     }
 
 

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
+from typing import TYPE_CHECKING
 
 from peeklock.errors import ConfigError
+from peeklock.infra.inputs import check_text, checked
 from peeklock.quotas import azure as quotas
+
+if TYPE_CHECKING:
+    import pulumi
+
 
 ADDED = 8
 """Characters that Pulumi adds to a name. https://www.pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
@@ -14,6 +20,16 @@ ADDED = 8
 APP_NAME = quotas.APP_NAME - len("-") - ADDED
 ACCOUNT_NAME = quotas.ACCOUNT_NAME - ADDED
 """Longest name of a storage account, which has small letters and digits only."""
+
+
+KINDS = {
+    "namespace": "namespaces",
+    "store": "tables",
+    "subnet": "subnets",
+    "workspace": "workspaces",
+    "vault": "vaults",
+}
+"""Type in the id of an existing resource, by argument."""
 
 
 def function_app(app: str, queue: str) -> str:
@@ -57,3 +73,21 @@ def parent(id_: str, kind: str) -> str:
     """Return the id up to and including the name after `kind`. Raises ConfigError for an id without it."""
     name = part(id_, kind)
     return id_[: id_.lower().index(f"/{kind.lower()}/") + len(kind) + 2] + name
+
+
+def resource_id(argument: str, id_: pulumi.Input[str], kind: str) -> pulumi.Input[str]:
+    """Return a resource id. Raises ConfigError, during the update for an output, for one of another kind."""
+    return checked(id_, lambda resolved: check_id(argument, resolved, kind))
+
+
+def check_id(argument: str, id_: str, kind: str) -> None:
+    """Raise ConfigError for a text that is no resource id of this kind."""
+    check_text(argument, id_)
+    try:
+        part(id_, kind)
+    except ConfigError as error:
+        raise ConfigError(f"{argument}: {error}") from None
+    if kind == "subnets" and "_" in part(id_, kind):
+        raise ConfigError(
+            f"{argument}={id_!r}: Flex Consumption takes no subnet with an underscore in its name; use another one"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -13,22 +13,60 @@ from peeklock.errors import ConfigError
 from peeklock.infra.azure import naming
 from peeklock.infra.azure.alarms import SEVERITIES
 from peeklock.infra.azure.environment import store_address
-from peeklock.infra.options import Stage
+from peeklock.infra.inputs import text
+from peeklock.infra.options import Stage, check_severities
 from peeklock.infra.protection import data_options
+from peeklock.keywords import nearest
 from peeklock.quotas.azure import LEAST_LOG_DAYS
 from peeklock.quotas.azure import LOG_DAYS as MOST_LOG_DAYS
+
+DAILY_GIGABYTES = 10
+"""Cap on what the workspace takes a day: a loop that logs is then no bill. Beyond it the alarms that query the logs see nothing, and
+those on metrics still ring. https://learn.microsoft.com/azure/azure-monitor/logs/daily-cap"""
+
+REDUNDANCIES = ("Standard_ZRS", "Standard_LRS", "Standard_GRS", "Standard_GZRS", "Standard_RAGRS", "Standard_RAGZRS")
+"""Redundancy of a storage account. Zones, as in ZRS, are not in every region.
+https://learn.microsoft.com/azure/storage/common/storage-redundancy"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Existing:
     """Existing resources to use, by resource id (the group by name): read, never modified."""
 
-    resource_group: str | None = None
-    namespace: str | None = None
-    store: str | None = None
+    resource_group: pulumi.Input[str] | None = None
+    namespace: pulumi.Input[str] | None = None
+    store: pulumi.Input[str] | None = None
     """A table: `/subscriptions/.../storageAccounts/<account>/tableServices/default/tables/<table>`."""
-    subnet: str | None = None
+    subnet: pulumi.Input[str] | None = None
     """Subnet for the apps' outgoing connections; delegated to Microsoft.App/environments."""
+    workspace: pulumi.Input[str] | None = None
+    """A Log Analytics workspace."""
+    action_groups: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
+    """Action groups, by severity."""
+    vault: pulumi.Input[str] | None = None
+    """The Key Vault that keeps the handlers' secrets."""
+
+
+def existing_resources(
+    *,
+    resource_group: pulumi.Input[str] | None,
+    action_groups: Mapping[str, pulumi.Input[str]],
+    **ids: pulumi.Input[str] | None,
+) -> Existing:
+    """Return existing resources. Raises ConfigError, during the update for outputs, for values that are none."""
+    check_severities("action_groups=", action_groups)
+    return Existing(
+        resource_group=None if resource_group is None else text("resource_group", resource_group),
+        action_groups={
+            severity: naming.resource_id(f"action_groups[{severity!r}]", group, "actionGroups")
+            for severity, group in action_groups.items()
+        },
+        **{
+            argument: naming.resource_id(argument, id_, naming.KINDS[argument])
+            for argument, id_ in ids.items()
+            if id_ is not None
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +81,7 @@ class Shared:
     group: Any
     namespace: Any
     """The resource, with `name` and `id`."""
-    existing_namespace: str | None
-    """The id of an existing namespace."""
+    existing: Existing
     store: Any
     """The table's address."""
     table: Any
@@ -54,25 +91,32 @@ class Shared:
     packages: Any
     insights: Any
     workspace: Any
+    """The workspace's id."""
     action_groups: Mapping[str, Any]
-    """Action groups by severity."""
-    subnet: str | None
+    """Ids of the action groups, by severity."""
 
     def data_options(self, parent: pulumi.Resource) -> pulumi.ResourceOptions:
         """Return the options of a resource that holds data."""
         return data_options(self.stage, parent)
 
 
-def make_shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing) -> Shared:
-    """Make or read the shared resources. Raises ConfigError for a log retention that the platform does not offer."""
+def make_shared(
+    parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing, redundancy: str
+) -> Shared:
+    """Make or read the shared resources. Raises ConfigError for a log retention or a redundancy that the platform does not
+    offer."""
+    if redundancy not in REDUNDANCIES:
+        raise ConfigError(f"redundancy={redundancy!r}: {nearest(redundancy, REDUNDANCIES)}")
     if not LEAST_LOG_DAYS <= stage.log_days <= MOST_LOG_DAYS:
         raise ConfigError(
             f"stage: log_days={stage.log_days}, but logs are kept {LEAST_LOG_DAYS} to {MOST_LOG_DAYS} days; use a number within"
         )
     keep = data_options(stage, parent)
     group = existing.resource_group or resources.ResourceGroup(app, tags=tags, opts=keep).name
-    host = _account(naming.account(app, "host"), group, tags, keys=False, opts=keep)
-    code = _account(naming.account(app, "code"), group, tags, keys=True, opts=pulumi.ResourceOptions(parent=parent))
+    host = _account(naming.account(app, "host"), group, tags, redundancy, keys=False, opts=keep)
+    code = _account(
+        naming.account(app, "code"), group, tags, redundancy, keys=True, opts=pulumi.ResourceOptions(parent=parent)
+    )
     packages = storage.BlobContainer(
         f"{app}-packages",
         account_name=code.name,
@@ -82,7 +126,7 @@ def make_shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[s
         opts=pulumi.ResourceOptions(parent=parent),
     )
     table, address = _store(app, group, host, existing, keep)
-    workspace, insights = _telemetry(app, group, stage, tags, keep)
+    workspace, insights = _telemetry(app, group, stage, tags, existing, keep)
     return Shared(
         app=app,
         parent=parent,
@@ -90,7 +134,7 @@ def make_shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[s
         tags=tags,
         group=group,
         namespace=_namespace(app, group, tags, existing, keep),
-        existing_namespace=existing.namespace,
+        existing=existing,
         store=address,
         table=table,
         host=host,
@@ -98,8 +142,12 @@ def make_shared(parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[s
         packages=packages,
         insights=insights,
         workspace=workspace,
-        action_groups=_action_groups(app, group, stage, tags, parent),
-        subnet=existing.subnet,
+        action_groups={
+            severity: existing.action_groups[severity]
+            if severity in existing.action_groups
+            else _action_group(app, severity, group, stage, tags, parent)
+            for severity in SEVERITIES
+        },
     )
 
 
@@ -117,14 +165,16 @@ def _namespace(app: str, group: Any, tags: Mapping[str, str], existing: Existing
     )
 
 
-def _account(name: str, group: Any, tags: Mapping[str, str], *, keys: bool, opts: pulumi.ResourceOptions) -> Any:
+def _account(
+    name: str, group: Any, tags: Mapping[str, str], redundancy: str, *, keys: bool, opts: pulumi.ResourceOptions
+) -> Any:
     """Make a storage account. `keys`: allow access by key. Pulumi's Blob uploads with the account's key (pulumi-azure-native#2015),
-    so the account of the packages allows it; it holds nothing else, and no app has the key."""
+    so the account of the code allows it; it holds nothing else, and no app has the key."""
     return storage.StorageAccount(
         name,
         resource_group_name=group,
         kind=storage.Kind.STORAGE_V2,
-        sku={"name": storage.SkuName.STANDARD_LRS if keys else storage.SkuName.STANDARD_ZRS},
+        sku={"name": redundancy},
         allow_blob_public_access=False,
         allow_shared_key_access=keys,
         default_to_o_auth_authentication=True,
@@ -138,8 +188,9 @@ def _account(name: str, group: Any, tags: Mapping[str, str], *, keys: bool, opts
 def _store(app: str, group: Any, host: Any, existing: Existing, keep: pulumi.ResourceOptions) -> tuple[Any, Any]:
     """Return the id and the address of the store's table."""
     if existing.store is not None:
-        account = naming.part(existing.store, "storageAccounts")
-        return existing.store, store_address(account, naming.part(existing.store, "tables"))
+        return existing.store, pulumi.Output.from_input(existing.store).apply(
+            lambda id_: store_address(naming.part(id_, "storageAccounts"), naming.part(id_, "tables"))
+        )
     table = storage.Table(
         f"{app}-leases", account_name=host.name, resource_group_name=group, table_name="leases", opts=keep
     )
@@ -147,24 +198,17 @@ def _store(app: str, group: Any, host: Any, existing: Existing, keep: pulumi.Res
 
 
 def _telemetry(
-    app: str, group: Any, stage: Stage, tags: Mapping[str, str], keep: pulumi.ResourceOptions
+    app: str, group: Any, stage: Stage, tags: Mapping[str, str], existing: Existing, keep: pulumi.ResourceOptions
 ) -> tuple[Any, Any]:
-    workspace = operationalinsights.Workspace(
-        f"{app}-logs",
-        resource_group_name=group,
-        sku={"name": operationalinsights.WorkspaceSkuNameEnum.PER_GB2018},
-        retention_in_days=stage.log_days,
-        features={"disable_local_auth": True},
-        tags=tags,
-        opts=keep,
-    )
+    """Return the workspace's id, and the telemetry of the app, which is in it."""
+    workspace = existing.workspace or _workspace(app, group, stage, tags, keep)
     insights = applicationinsights.Component(
         f"{app}-insights",
         resource_group_name=group,
         kind="web",
         application_type=applicationinsights.ApplicationType.WEB,
         ingestion_mode=applicationinsights.IngestionMode.LOG_ANALYTICS,
-        workspace_resource_id=workspace.id,
+        workspace_resource_id=workspace,
         disable_local_auth=True,
         tags=tags,
         opts=pulumi.ResourceOptions(parent=keep.parent),
@@ -172,24 +216,32 @@ def _telemetry(
     return workspace, insights
 
 
-def _action_groups(
-    app: str, group: Any, stage: Stage, tags: Mapping[str, str], parent: pulumi.Resource
-) -> dict[str, Any]:
-    """Make one action group per severity, even without an address, so that somebody can subscribe later."""
-    return {
-        severity: monitor.ActionGroup(
-            f"{app}-{severity}",
-            resource_group_name=group,
-            location="Global",
-            group_short_name=f"{app[: 11 - len(severity)]}-{severity}",  # twelve characters, which sign the mails
-            enabled=True,
-            email_receivers=[
-                {"name": severity, "email_address": address, "use_common_alert_schema": True}
-                for address in (stage.notify.get(severity),)
-                if address
-            ],
-            tags=tags,
-            opts=pulumi.ResourceOptions(parent=parent),
-        )
-        for severity in SEVERITIES
-    }
+def _workspace(app: str, group: Any, stage: Stage, tags: Mapping[str, str], keep: pulumi.ResourceOptions) -> Any:
+    return operationalinsights.Workspace(
+        f"{app}-logs",
+        resource_group_name=group,
+        sku={"name": operationalinsights.WorkspaceSkuNameEnum.PER_GB2018},
+        retention_in_days=stage.log_days,
+        features={"disable_local_auth": True},
+        workspace_capping={"daily_quota_gb": DAILY_GIGABYTES},
+        tags=tags,
+        opts=keep,
+    ).id
+
+
+def _action_group(
+    app: str, severity: str, group: Any, stage: Stage, tags: Mapping[str, str], parent: pulumi.Resource
+) -> Any:
+    """Make an action group, even without an address, so that somebody can subscribe later. Returns its id."""
+    address = stage.notify.get(severity)
+    receiver = {"name": severity, "email_address": address, "use_common_alert_schema": True}
+    return monitor.ActionGroup(
+        f"{app}-{severity}",
+        resource_group_name=group,
+        location="Global",
+        group_short_name=f"{app[: 11 - len(severity)]}-{severity}",  # twelve characters, which sign the mails
+        enabled=True,
+        email_receivers=[receiver] if address else [],
+        tags=tags,
+        opts=pulumi.ResourceOptions(parent=parent),
+    ).id

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
-
-import pulumi
 
 from peeklock.infra.gcp.alarms import Names
 from peeklock.infra.settings.gcp import Settings
 from peeklock.queue import Queue
+
+if TYPE_CHECKING:
+    import pulumi
+
 
 RESERVED = ("FUNCTION_", "K_", "X_GOOGLE_")
 RESERVED_NAMES = ("PORT", "THREADS")

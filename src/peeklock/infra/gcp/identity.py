@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-import pulumi
+from typing import TYPE_CHECKING
 
 from peeklock.errors import ConfigError
 from peeklock.infra.inputs import check_text, checked
 from peeklock.queue import Queue
+
+if TYPE_CHECKING:
+    import pulumi
 
 
 class Role(StrEnum):

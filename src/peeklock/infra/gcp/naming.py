@@ -10,8 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pulumi
+from typing import TYPE_CHECKING
 
 from peeklock.errors import ConfigError
 from peeklock.infra.inputs import check_text, checked
@@ -20,6 +19,10 @@ from peeklock.queue import Queue
 from peeklock.quotas.google import ACCOUNT_NAME as LONGEST_ACCOUNT
 from peeklock.quotas.google import LABEL as LONGEST_LABEL
 from peeklock.quotas.google import SERVICE_NAME as LONGEST_SERVICE
+
+if TYPE_CHECKING:
+    import pulumi
+
 
 DIGITS = 6
 """Digits of the digest at the end of a shortened name."""
@@ -117,6 +120,8 @@ def full_name(argument: str, value: pulumi.Input[str], *kinds: str) -> pulumi.In
 
 def words(name: pulumi.Input[str], *kinds: str) -> tuple[pulumi.Output[str], ...]:
     """Return the words after `kinds` in a full name, which may be an output."""
+    import pulumi
+
     resolved = pulumi.Output.from_input(name).apply(lambda text: parts(text, *kinds))
     return tuple(resolved.apply(lambda texts, n=n: texts[n]) for n in range(len(kinds)))  # type: ignore[misc]
 

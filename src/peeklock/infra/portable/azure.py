@@ -9,7 +9,7 @@ from peeklock.infra.alarms import Alarm
 from peeklock.infra.azure import naming
 from peeklock.infra.azure.alarms import SEVERITIES, MetricSignal, Signal, alarms, period
 from peeklock.infra.azure.environment import ResourceNames, environment, for_producers, store_address
-from peeklock.infra.azure.identity import Grant, grants, redrive_grants, send_grants
+from peeklock.infra.azure.identity import Grant, grants, redrive_grants, role_id, send_grants
 from peeklock.infra.portable.stack import Stack, plain_fields
 from peeklock.infra.settings.azure import compute, host_json
 from peeklock.queue import Queue
@@ -41,7 +41,9 @@ def queue_document(stack: Stack, queue: Queue) -> dict[str, Any]:
         },
         "settings": plain_fields(settings),
         "host": host_json(settings),
-        "variables": environment(queue, settings, names, uses=(), host_id=host_id, function="", consuming=True),
+        "variables": environment(
+            queue, settings, names, uses={}, variables={}, host_id=host_id, function="", consuming=True
+        ),
         "producer": for_producers(queue, NAMESPACE),
         "roles": {
             "function": [_grant(grant) for grant in grants(queue)],
@@ -53,7 +55,7 @@ def queue_document(stack: Stack, queue: Queue) -> dict[str, Any]:
 
 
 def _grant(grant: Grant) -> dict[str, str]:
-    return {"name": grant.name, "role_id": grant.role.value, "on": grant.on, "why": grant.why}
+    return {"name": grant.name, "role_id": role_id(grant.role), "on": grant.on, "why": grant.why}
 
 
 def _alarm(alarm: Alarm[Signal]) -> dict[str, Any]:

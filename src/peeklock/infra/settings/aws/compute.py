@@ -45,16 +45,17 @@ def compute(queue: Queue, capacity: Capacity, *, window: int | None = None) -> S
     the number to change, for settings that SQS or Lambda does not accept.
     """
     _check_capacity(capacity)
-    _check_batch(queue, capacity)
-    window = _window(queue, capacity, window)
-    timeout = _timeout(queue, capacity)
+    batch = capacity.messages(whole_seconds(queue.timeout), LONGEST_FUNCTION - MARGIN)
+    _check_batch(queue, batch)
+    window = _window(queue, batch, window)
+    timeout = _timeout(queue, batch, capacity.parallel)
     visibility = TIMES * timeout + window
     _check_attempts(queue)
     span = queue.span("sqs")
     _check_delays(queue, span)
     _check_age(queue)
     return Settings(
-        batch=capacity.batch,
+        batch=batch,
         parallel=capacity.parallel,
         window=window,
         timeout=timeout,
@@ -105,17 +106,17 @@ def _check_capacity(capacity: Capacity) -> None:
         )
 
 
-def _check_batch(queue: Queue, capacity: Capacity) -> None:
+def _check_batch(queue: Queue, batch: int) -> None:
     most = MOST_BATCH_FIFO if queue.fifo else MOST_BATCH
-    if capacity.batch > most:
+    if batch > most:
         kind = "a FIFO queue" if queue.fifo else "SQS"
         raise ConfigError(
-            f"queue {queue.name!r}: batch={capacity.batch}, but {kind} gives at most {most} messages an event; use batch={most}"
+            f"queue {queue.name!r}: batch={batch}, but {kind} gives at most {most} messages an event; use batch={most}"
         )
 
 
-def _window(queue: Queue, capacity: Capacity, requested: int | None) -> int:
-    least = 1 if capacity.batch > MOST_BATCH_AT_ONCE else 0
+def _window(queue: Queue, batch: int, requested: int | None) -> int:
+    least = 1 if batch > MOST_BATCH_AT_ONCE else 0
     window = least if requested is None else requested
     if queue.fifo and window:
         raise ConfigError(
@@ -124,26 +125,26 @@ def _window(queue: Queue, capacity: Capacity, requested: int | None) -> int:
     if not least <= window <= LONGEST_WINDOW:
         near = min(max(window, least), LONGEST_WINDOW)
         raise ConfigError(
-            f"queue {queue.name!r}: window={window} s with batch={capacity.batch}, but it is {least} to {LONGEST_WINDOW} s;"
+            f"queue {queue.name!r}: window={window} s with batch={batch}, but it is {least} to {LONGEST_WINDOW} s;"
             f" use window={near}"
         )
     return window
 
 
-def _timeout(queue: Queue, capacity: Capacity) -> int:
+def _timeout(queue: Queue, batch: int, parallel: int) -> int:
     """Return the seconds of one event: its waves of parallel runs, and a margin."""
     run = whole_seconds(queue.timeout)
-    timeout = -(-capacity.batch // capacity.parallel) * run + MARGIN
+    timeout = -(-batch // parallel) * run + MARGIN
     if timeout <= LONGEST_FUNCTION:
         return timeout
     waves = (LONGEST_FUNCTION - MARGIN) // run
     fix = (
-        f"lower batch to {waves * capacity.parallel}, or raise parallel to {-(-capacity.batch // waves)}"
+        f"lower batch to {waves * parallel}, or raise parallel to {-(-batch // waves)}"
         if waves
         else f"lower timeout to {LONGEST_FUNCTION - MARGIN}, or start a job and poll it"
     )
     raise ConfigError(
-        f"queue {queue.name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {run} s each take {timeout} s, and"
+        f"queue {queue.name!r}: {batch} messages, {parallel} at once, of {run} s each take {timeout} s, and"
         f" Lambda ends an event after {LONGEST_FUNCTION} s; {fix}"
     )
 

@@ -44,11 +44,12 @@ def compute(queue: Queue, capacity: Capacity) -> Settings:
     """Return the settings. Raises ConfigError, with the number to change, for settings that Service Bus or Flex Consumption does
     not accept."""
     _check(queue, capacity)
-    limit = _limit(queue, capacity)
-    calls = 1 if capacity.batch > 1 else capacity.parallel
-    lock = limit if capacity.batch > 1 else min(max(limit, SHORTEST_LOCK), LONGEST_LOCK)
+    batch = capacity.messages(whole_seconds(queue.timeout), LONGEST_LOCK - MARGIN)
+    limit = _limit(queue, capacity, batch)
+    calls = 1 if batch > 1 else capacity.parallel
+    lock = limit if batch > 1 else min(max(limit, SHORTEST_LOCK), LONGEST_LOCK)
     return Settings(
-        batch=capacity.batch,
+        batch=batch,
         parallel=capacity.parallel,
         lock=lock,
         limit=limit,
@@ -61,32 +62,33 @@ def compute(queue: Queue, capacity: Capacity) -> Settings:
         concurrent_sessions=calls if queue.fifo else None,
         session_idle=SESSION_IDLE if queue.fifo else None,
         instances=capacity.instances,
+        ready=capacity.ready,
         memory=capacity.memory,
         span=queue.span("servicebus"),
     )
 
 
-def _limit(queue: Queue, capacity: Capacity) -> int:
+def _limit(queue: Queue, capacity: Capacity, batch: int) -> int:
     """Return the seconds of one event: its waves of parallel runs, a margin, and the hold."""
     timeout = whole_seconds(queue.timeout)
-    if capacity.batch == 1:
+    if batch == 1:
         return timeout + MARGIN + HOLD
-    runs = -(-capacity.batch // capacity.parallel) * timeout + MARGIN
+    runs = -(-batch // capacity.parallel) * timeout + MARGIN
     if runs > LONGEST_LOCK:
-        raise ConfigError(_too_long(queue.name, timeout, capacity, runs))
+        raise ConfigError(_too_long(queue.name, timeout, capacity, batch, runs))
     return min(max(runs + HOLD, SHORTEST_LOCK), LONGEST_LOCK)
 
 
-def _too_long(name: str, timeout: int, capacity: Capacity, runs: int) -> str:
+def _too_long(name: str, timeout: int, capacity: Capacity, batch: int, runs: int) -> str:
     waves = (LONGEST_LOCK - MARGIN) // timeout
-    least = -(-capacity.batch // waves) if waves else 0
+    least = -(-batch // waves) if waves else 0
     fix = (
         f"lower batch to {waves * capacity.parallel}, raise parallel to {least}, or use batch=1"
         if waves
         else "use batch=1"
     )
     return (
-        f"queue {name!r}: {capacity.batch} messages, {capacity.parallel} at once, of {timeout} s each take {runs} s, and the"
+        f"queue {name!r}: {batch} messages, {capacity.parallel} at once, of {timeout} s each take {runs} s, and the"
         f" locks of a batch end after {LONGEST_LOCK} s, as they are not renewed; {fix} (single messages' locks are renewed)"
     )
 
@@ -114,8 +116,8 @@ def host_json(settings: Settings) -> dict[str, Any]:
     """Return host.json of the consumer's app. Service Bus's concurrency is set there and nowhere else, so each consumer has its
     own app.
 
-    Traces are sampled, and the queries of the alarms weigh them by ItemCount; requests are not, as they are few and
-    utilisation is measured by them.
+    Traces and requests are sampled, and the queries of the alarms weigh them by ItemCount.
+    https://learn.microsoft.com/azure/azure-functions/configure-monitoring#configure-sampling
     """
     bus: dict[str, Any] = {
         "prefetchCount": settings.prefetch,
@@ -137,6 +139,6 @@ def host_json(settings: Settings) -> dict[str, Any]:
         "extensions": {"serviceBus": bus},
         "logging": {
             "logLevel": {"default": "Warning", "Host.Results": "Information", "Function": "Information"},
-            "applicationInsights": {"samplingSettings": {"isEnabled": True, "excludedTypes": "Request;Exception"}},
+            "applicationInsights": {"samplingSettings": {"isEnabled": True, "excludedTypes": "Exception"}},
         },
     }

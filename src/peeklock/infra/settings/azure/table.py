@@ -105,4 +105,11 @@ class Settings:
     instances: int = setting(
         "maximumInstanceCount", "instances", "the cap on scaling; below 40 not in every region", FLEX
     )
+    ready: int = setting(
+        "alwaysReady",
+        "ready; none where it is 0",
+        "instances that wait for messages, and are charged by the second",
+        FLEX,
+        lambda ready: ready or "",
+    )
     memory: int = setting("instanceMemoryMB", "memory", "512, 2048 or 4096", FLEX)
