@@ -35,6 +35,7 @@ LOCK, URL = "PEEKLOCK_ORDERS_LOCK", "PEEKLOCK_ORDERS_URL"
                 "aws": {
                     ("Queue", "visibilityTimeoutSeconds"),
                     ("Function", "timeout"),
+                    ("MetricAlarm", "evaluationPeriods"),  # errors look back for as long as an event is hidden
                 },
                 "azure": {
                     ("Queue", "lockDuration"),

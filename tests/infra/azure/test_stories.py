@@ -13,6 +13,7 @@ FACTS = {
     ("Messages", "orders"): "waiting",
     ("ActiveMessages", "orders-dead-letters"): "dead",
     ("ThrottledRequests", "orders"): "throttles",
+    ("Size", "orders"): "bytes",
 }
 """Facts by metric and entity."""
 

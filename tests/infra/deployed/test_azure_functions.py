@@ -246,7 +246,9 @@ def test_the_environment_of_a_process(stack, monkeypatch):
     assert report["environment"] == {**base, **own, **orders.environment, **orders.changed, **path}
     assert "canary" not in report["environment"].values()
     assert report["local"] == str(stack.code / "local.py")
-    assert stack.deployed.variables() == {"PEEKLOCK_SERVICEBUS": stack.deployed.emulator.connection_string}
+    variables = stack.deployed.variables()
+    assert variables["PEEKLOCK_SERVICEBUS"] == stack.deployed.emulator.connection_string
+    assert set(variables) == {"PEEKLOCK_SERVICEBUS", "PEEKLOCK_SERVICEBUS_ADMIN", "PEEKLOCK_SERVICEBUS_CERTIFICATE"}
 
 
 def test_where_one_does_not_start_none_runs(stack):

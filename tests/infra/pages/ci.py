@@ -136,6 +136,10 @@ LIMITED = "https://learn.microsoft.com/azure/role-based-access-control/delegate-
 
 GCP = {
     "roles/cloudfunctions.developer": ("cloudfunctionsv2/function:Function",),
+    "roles/artifactregistry.admin": (
+        "artifactregistry/repository:Repository",
+        "artifactregistry/repositoryIamMember:RepositoryIamMember",
+    ),
     "roles/run.admin": ("cloudrunv2/serviceIamMember:ServiceIamMember",),
     "roles/cloudtasks.admin": ("cloudtasks/queue:Queue", "cloudtasks/queueIamMember:QueueIamMember"),
     "roles/datastore.owner": ("firestore/database:Database", "firestore/field:Field"),
@@ -162,7 +166,7 @@ GCP = {
 """Predefined role, and the types it is for. https://cloud.google.com/iam/docs/understanding-roles"""
 
 ACT_AS = "roles/iam.serviceAccountUser"
-PROJECT_ROLES = ("roles/cloudbuild.builds.builder", "roles/datastore.user")
+PROJECT_ROLES = ("roles/datastore.user", "roles/logging.logWriter", "roles/storage.objectViewer")
 """Roles that the programs grant on the project."""
 LIMITS = "https://cloud.google.com/iam/docs/setting-limits-on-granting-roles"
 

@@ -100,17 +100,21 @@ class Shared:
         return data_options(self.stage, parent)
 
 
-def make_shared(
-    parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing, redundancy: str
-) -> Shared:
-    """Make or read the shared resources. Raises ConfigError for a log retention or a redundancy that the platform does not
-    offer."""
+def _check(stage: Stage, redundancy: str) -> None:
     if redundancy not in REDUNDANCIES:
         raise ConfigError(f"redundancy={redundancy!r}: {nearest(redundancy, REDUNDANCIES)}")
     if not LEAST_LOG_DAYS <= stage.log_days <= MOST_LOG_DAYS:
         raise ConfigError(
             f"stage: log_days={stage.log_days}, but logs are kept {LEAST_LOG_DAYS} to {MOST_LOG_DAYS} days; use a number within"
         )
+
+
+def make_shared(
+    parent: pulumi.Resource, app: str, stage: Stage, tags: Mapping[str, str], existing: Existing, redundancy: str
+) -> Shared:
+    """Make or read the shared resources. Raises ConfigError for a log retention or a redundancy that the platform does not
+    offer."""
+    _check(stage, redundancy)
     keep = data_options(stage, parent)
     group = existing.resource_group or resources.ResourceGroup(app, tags=tags, opts=keep).name
     host = _account(naming.account(app, "host"), group, tags, redundancy, keys=False, opts=keep)
