@@ -75,11 +75,11 @@ replay: $(VENV)/.run ## Run the sample events through the example handlers
 	@$(BIN)/peeklock replay $(EVENTS)
 
 test: $(VENV)/.dev ## Run the tests
-	@echo "== testing (about 3 minutes), without whole apps, servers and the infrastructure: make slow, servers and infra-test have those"
+	@echo "== testing (about 90 seconds), without whole apps, servers and the infrastructure: make slow, servers and infra-test have those"
 	@$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(addprefix --ignore=,$(THOROUGH)) $(PYTEST_ARGS)
 
 slow: $(VENV)/.dev $(JS) redis ## Run the slow tests
-	@echo "== running the slow tests (about 18 minutes)"
+	@echo "== running the slow tests (about 15 minutes without the planted faults)"
 	@$(BIN)/python -m pytest $(PARALLEL) -m slow --timeout=900 $(PYTEST_ARGS)
 	@$(if $(THOROUGH),$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not servers" $(THOROUGH))
 

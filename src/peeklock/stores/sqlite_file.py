@@ -30,9 +30,11 @@ def file_at(path: str) -> tuple[int, int] | None:
 class _Connection(sqlite3.Connection):
     """Connection that closes itself when it is collected, since nobody closes a store. Python 3.13 warns of one that does not."""
 
-    def __del__(self) -> None:
-        with suppress(sqlite3.ProgrammingError):  # a file that could not be opened
+    def __del__(self, error: type[Exception] = sqlite3.ProgrammingError) -> None:
+        try:  # the names of modules, such as `suppress`, are gone when the interpreter ends
             self.close()
+        except error:  # a file that could not be opened
+            return
 
 
 def open_file(path: str) -> sqlite3.Connection:
