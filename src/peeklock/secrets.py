@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 
 from peeklock import registry
 from peeklock.errors import ConfigError
+from peeklock.platform_registry import load_target
 
 REFERENCE = "PEEKLOCK_SECRET_"
 """Beginning of a variable that refers to a secret, on a platform that puts no values of secrets into the environment."""
@@ -40,6 +40,5 @@ def secret(name: str) -> str:
             f"secret {name!r} is missing: set the environment variable {name} on this machine; in the cloud, give"
             f" app.consumer(..., secrets={{{name!r}: ...}})"
         )
-    module, _, function = registry.SECRETS[reference.partition(":")[0]].partition(":")
-    text: str = getattr(importlib.import_module(module), function)(reference)
+    text: str = load_target(registry.SECRETS[reference.partition(":")[0]])(reference)
     return text

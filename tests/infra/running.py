@@ -44,6 +44,14 @@ def run(
     return recording.run_function(function, config=config, preview=preview, answers=answers)
 
 
+def wrapped(arguments: Mapping[str, Any], wrap: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return arguments with each value, or each value of a mapping, wrapped, such as into an output."""
+    return {
+        name: {key: wrap(inner) for key, inner in value.items()} if isinstance(value, dict) else wrap(value)
+        for name, value in arguments.items()
+    }
+
+
 def planted(inputs: Mapping, path: str, value):
     """A copy of the inputs with one value changed; None takes it out."""
     key, _, rest = path.partition(".")

@@ -56,6 +56,20 @@ def test_variables_are_a_mapping():
         checked_variables(["A"], {}, plain=False, reserved=())
 
 
+@pytest.mark.parametrize("secrets", [{"A": b"s3cret"}, {"A": ["s3cret"]}, ["s3cret!"], "s3cret!"])
+@pytest.mark.parametrize("wrap", [lambda value: value, pulumi.Output.from_input], ids=["literal", "output"])
+def test_a_secret_that_is_given_itself_is_in_no_error(secrets, wrap):
+    """Neither for a value of another type nor for what is no mapping."""
+
+    def program():
+        arguments = {name: wrap(value) for name, value in secrets.items()} if isinstance(secrets, dict) else secrets
+        pulumi.export("A", checked(secrets=arguments).secrets["A"])
+
+    with pytest.raises(Exception, match="secrets") as refused:
+        run(program)
+    assert "s3cret" not in str(refused.value)
+
+
 def test_an_output_is_checked_during_the_update():
     def program():
         pulumi.export("A", checked({"A": pulumi.Output.from_input("x")}).plain["A"])

@@ -6,6 +6,7 @@ Modules of settings and permissions import this one, and work without Pulumi's S
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from peeklock.errors import ConfigError
@@ -47,10 +48,20 @@ def check_text(argument: str, value: object) -> None:
 
 
 def texts(argument: str, values: Mapping[str, pulumi.Input[str]]) -> Mapping[str, pulumi.Input[str]]:
-    """Return texts by name, each checked. Raises ConfigError for what is no mapping."""
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{argument}={values!r}: use a mapping from names to values")
+    """Return texts by name, each checked."""
     return {name: text(f"{argument}[{name!r}]", value) for name, value in values.items()}
+
+
+def references(argument: str, values: Mapping[str, pulumi.Input[str]]) -> Mapping[str, pulumi.Input[str]]:
+    """Return references to secrets by name, checked as `texts` are. No error shows a value, which may be the secret itself."""
+
+    def check(name: str, value: object) -> None:
+        if not value:
+            raise ConfigError(f"{argument}[{name!r}] is empty")
+        if not isinstance(value, str):
+            raise ConfigError(f"{argument}[{name!r}] is a {type(value).__name__}: use a text that refers to the secret")
+
+    return {name: checked(value, partial(check, name)) for name, value in values.items()}
 
 
 def is_given(value: pulumi.Input[Any] | None) -> bool:

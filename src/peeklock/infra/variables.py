@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 
 from peeklock.errors import ConfigError
-from peeklock.infra.inputs import texts
+from peeklock.infra.inputs import references, texts
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"(?:^|_)(KEY|TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
@@ -41,6 +41,8 @@ def checked_variables(
 
     Raises ConfigError for names that no environment has, that are reserved or given twice, and for a secret as a plain value.
     """
+    _check_mapping("variables", variables, f"={variables!r}")
+    _check_mapping("secrets", secrets, f" is a {type(secrets).__name__}")  # its value may be the secret itself
     for argument, names in (("variables", variables), ("secrets", secrets)):
         for name in names:
             _check_name(argument, name, tuple(reserved), tuple(reserved_names))
@@ -48,7 +50,12 @@ def checked_variables(
         raise ConfigError(f"{both[0]!r} is in variables= and in secrets=; keep the secret")
     if not plain:
         _check_plain(variables)
-    return Variables(plain=texts("variables", variables), secrets=texts("secrets", secrets))
+    return Variables(plain=texts("variables", variables), secrets=references("secrets", secrets))
+
+
+def _check_mapping(argument: str, values: object, shown: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{argument}{shown}: use a mapping from names to values")
 
 
 def _check_name(argument: str, name: object, reserved: tuple[str, ...], reserved_names: tuple[str, ...]) -> None:

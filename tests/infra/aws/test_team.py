@@ -13,7 +13,7 @@ from peeklock import ConfigError, Queue
 from peeklock.infra.aws import App, Deployed, Grant
 from peeklock.infra.options import Capacity
 from tests.infra.aws.test_components import BASE, FUNCTION, KEY, QUEUE, app_with, environment, statements
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, run, wrapped
 from tests.infra.schema import problems
 
 ARN = "arn:aws:{}:eu-west-1:123456789012:{}".format
@@ -250,15 +250,9 @@ def test_arguments_may_be_outputs_of_the_same_program(bundle):
 def test_a_value_of_a_wrong_shape_names_its_argument(bundle, options, consumer, fix, wrap):
     """At once for a literal, and during the update for an output."""
 
-    def wrapped(arguments):
-        return {
-            name: {key: wrap(inner) for key, inner in value.items()} if isinstance(value, dict) else wrap(value)
-            for name, value in arguments.items()
-        }
-
     def program():
-        app = App("shop", bundle=bundle, **wrapped(options))
-        app.consumer(ORDERS, handler="a.b", **wrapped(consumer))
+        app = App("shop", bundle=bundle, **wrapped(options, wrap))
+        app.consumer(ORDERS, handler="a.b", **wrapped(consumer, wrap))
         app.all()
 
     with pytest.raises(Exception, match=fix) as refused:

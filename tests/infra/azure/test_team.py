@@ -12,7 +12,7 @@ from peeklock.infra.azure import App, Deployed, Grant
 from peeklock.infra.azure.identity import Role
 from peeklock.infra.options import Capacity
 from tests.infra.azure.test_components import APP, BUS, IDENTITY, ONE, QUEUE, ROLE, STORE, app_with, environment
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, run, wrapped
 from tests.infra.schema import problems
 
 GROUP = "/subscriptions/s/resourceGroups/g/providers"
@@ -257,14 +257,8 @@ def test_arguments_may_be_outputs_of_the_same_program(bundle):
 def test_a_value_of_a_wrong_shape_names_its_argument(bundle, options, consumer, fix, wrap):
     """At once for a literal, and during the update for an output."""
 
-    def wrapped(arguments):
-        return {
-            name: {key: wrap(inner) for key, inner in value.items()} if isinstance(value, dict) else wrap(value)
-            for name, value in arguments.items()
-        }
-
     with pytest.raises(Exception, match=fix) as refused:
-        app_with(bundle, (ORDERS, wrapped(consumer)), **wrapped(options))
+        app_with(bundle, (ORDERS, wrapped(consumer, wrap)), **wrapped(options, wrap))
     assert "s3cret" not in str(refused.value)
 
 

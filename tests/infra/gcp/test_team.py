@@ -23,7 +23,7 @@ from tests.infra.gcp.test_components import (
     app_with,
     environment,
 )
-from tests.infra.running import bundled, run
+from tests.infra.running import bundled, run, wrapped
 from tests.infra.schema import problems
 
 SECRET = "projects/contoso/secrets/gateway"
@@ -333,15 +333,9 @@ def test_a_first_preview_knows_no_output_and_runs(bundle):
 def test_a_value_of_a_wrong_shape_names_its_argument(bundle, options, consumer, fix, wrap):
     """At once for a literal, and during the update for an output."""
 
-    def wrapped(arguments):
-        return {
-            name: {key: wrap(inner) for key, inner in value.items()} if isinstance(value, dict) else wrap(value)
-            for name, value in arguments.items()
-        }
-
     def program():
-        app = App("shop", bundle=bundle, **wrapped(options))
-        app.consumer(ORDERS, handler="main.f", **wrapped(consumer))
+        app = App("shop", bundle=bundle, **wrapped(options, wrap))
+        app.consumer(ORDERS, handler="main.f", **wrapped(consumer, wrap))
         app.all()
 
     with pytest.raises(Exception, match=fix) as error:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peeklock.infra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from peeklock.infra.azure.app import App
@@ -11,18 +12,14 @@ if TYPE_CHECKING:
     from peeklock.infra.azure.identity import Grant
     from peeklock.infra.deployed import Deployed
 
-_HOMES = {
-    "App": "azure.app",
-    "Consumer": "azure.consumer",
-    "Deployed": "deployed",
-    "Grant": "azure.identity",
-}
-"""Module that defines each name, loaded on first use: settings, alarms and permissions are pure, and work without Pulumi's SDK."""
-
 __all__ = ["App", "Consumer", "Deployed", "Grant"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"peeklock.infra.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "App": "azure.app",
+        "Consumer": "azure.consumer",
+        "Deployed": "deployed",
+        "Grant": "azure.identity",
+    },
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from peeklock.infra.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from peeklock.infra.deployed import Deployed
@@ -11,18 +12,14 @@ if TYPE_CHECKING:
     from peeklock.infra.gcp.consumer import Consumer
     from peeklock.infra.gcp.extra_grants import Grant
 
-_HOMES = {
-    "App": "gcp.app",
-    "Consumer": "gcp.consumer",
-    "Deployed": "deployed",
-    "Grant": "gcp.extra_grants",
-}
-"""Module that defines each name, loaded on first use: settings, alarms and permissions are pure, and work without Pulumi's SDK."""
-
 __all__ = ["App", "Consumer", "Deployed", "Grant"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"peeklock.infra.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "App": "gcp.app",
+        "Consumer": "gcp.consumer",
+        "Deployed": "deployed",
+        "Grant": "gcp.extra_grants",
+    },
+)
